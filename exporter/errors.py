@@ -1,0 +1,75 @@
+"""The tree of errors; each is one line for the operator that names what is wrong, where, and what to do.
+
+ExporterError
+├── ConfigError      the configuration cannot be used; holds every fault found
+├── ListenError      the address to serve on cannot be had
+└── SourceError      a provider did not give what was asked; `reason` is the label of the metric
+    ├── Unreachable      no connection, no answer in time, or a server's own failure (5xx)
+    ├── Unauthorized     401, or a token that cannot be read
+    ├── Forbidden        403
+    ├── NotFound         404, 410, or moved elsewhere (3xx)
+    ├── RateLimited      429
+    └── BadPayload       an answer that is not what the API's page describes
+"""
+
+
+class ExporterError(Exception):
+    """Something the operator can act on."""
+
+
+class ConfigError(ExporterError):
+    """The configuration cannot be used. `faults` are lines `FILE:LINE: key.path: what is wrong`, in the file's order."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class ListenError(ExporterError):
+    """The address to serve on cannot be had."""
+
+
+class SourceError(ExporterError):
+    """A provider did not give what was asked."""
+
+    reason = "unexpected"
+
+
+class Unreachable(SourceError):
+    """No connection, no answer in time, or a server's own failure."""
+
+    reason = "unreachable"
+
+
+class Unauthorized(SourceError):
+    """The token was refused, or cannot be read."""
+
+    reason = "unauthorized"
+
+
+class Forbidden(SourceError):
+    """The token has no right to this."""
+
+    reason = "forbidden"
+
+
+class NotFound(SourceError):
+    """There is no such thing, or the token may not see it."""
+
+    reason = "not_found"
+
+
+class RateLimited(SourceError):
+    """The allowance is used up. `retry_after` is in seconds, None where the server did not say."""
+
+    reason = "rate_limited"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BadPayload(SourceError):
+    """An answer that is not what the API's page describes."""
+
+    reason = "bad_payload"
