@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a build stands, in the words of OpenTelemetry's CI/CD conventions (`cicd.pipeline.run.state` and `.result`)."""
+    """How a build stands, in OpenTelemetry's words for CI/CD (`cicd.pipeline.run.state`, `cicd.pipeline.result`)."""
 
     WAITING = "waiting"
     """On a person, a clock or an earlier stage: neither unfinished nor concluded."""
@@ -100,3 +100,8 @@ class Build:
     def latency(self) -> float | None:
         """Seconds from creation to conclusion."""
         return None if self.concluded_at is None else self.concluded_at - self.created_at
+
+    @property
+    def running(self) -> float | None:
+        """Seconds from start to conclusion."""
+        return None if self.concluded_at is None or self.started_at is None else self.concluded_at - self.started_at
