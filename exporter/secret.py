@@ -1,0 +1,68 @@
+"""Where a token is kept, and reading it from there. Its text is never part of an error, a log or a representation."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.errors import Unauthorized
+
+LONGEST_TOKEN = 64 * 1024
+"""Bytes; a file that is larger is not a token's."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvToken:
+    """A token in an environment variable."""
+
+    env: str
+    """The variable's name."""
+    place: str = field(default="", compare=False, repr=False)
+    """`FILE:LINE` of the configuration that names it."""
+
+    def read(self) -> str:
+        """The token. Raises `Unauthorized` where the variable is not set or holds no token."""
+        return _token(os.environ.get(self.env, ""), f"the environment variable {self.env}", "is not set, or empty")
+
+
+@dataclass(frozen=True, slots=True)
+class FileToken:
+    """A token in a file, as Docker and Kubernetes mount secrets."""
+
+    file: Path
+    place: str = field(default="", compare=False, repr=False)
+    """`FILE:LINE` of the configuration that names it."""
+    _kept: dict[tuple[int, int, int], str] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def read(self) -> str:
+        """The token, read again when the file changed. Raises `Unauthorized` where there is no file, or none in it."""
+        origin = f"the token file {self.file}"
+        try:
+            now = self.file.stat()
+            if not stat.S_ISREG(now.st_mode):
+                raise Unauthorized(f"{origin} is not a file")
+            version = (now.st_mtime_ns, now.st_size, now.st_ino)
+            if (kept := self._kept.get(version)) is not None:
+                return kept
+            with self.file.open("rb") as opened:
+                content = opened.read(LONGEST_TOKEN + 1)
+        except OSError as error:
+            raise Unauthorized(f"{origin} cannot be read: {error.strerror}") from error
+        except ValueError:
+            raise Unauthorized("the path of a token file cannot be a path") from None
+        if len(content) > LONGEST_TOKEN:
+            raise Unauthorized(f"{origin} is too large to be a token's")
+        token = _token(content.decode("utf-8", "replace"), origin, "is empty")
+        self._kept.clear()
+        self._kept[version] = token
+        return token
+
+
+def _token(text: str, origin: str, absent: str) -> str:
+    token = text.strip()
+    if not token:
+        raise Unauthorized(f"{origin} {absent}")
+    # A header takes no more than this; a line break would even begin another header.
+    if not token.isprintable() or any(character > "\xff" for character in token):
+        raise Unauthorized(f"{origin} holds a character that no token has (a line break, a control or a non-Latin one)")
+    return token
