@@ -30,9 +30,13 @@ class ListenError(ExporterError):
 
 
 class SourceError(ExporterError):
-    """A provider did not give what was asked."""
+    """A provider did not give what was asked. `status` is the HTTP status of its answer, None where none came."""
 
     reason = "unexpected"
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Unreachable(SourceError):
@@ -64,8 +68,8 @@ class RateLimited(SourceError):
 
     reason = "rate_limited"
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after: float | None = None, *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
         self.retry_after = retry_after
 
 
