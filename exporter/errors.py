@@ -18,7 +18,7 @@ class ExporterError(Exception):
 
 
 class ConfigError(ExporterError):
-    """The configuration cannot be used. `faults` are lines `FILE:LINE: key.path: what is wrong`, in the file's order."""
+    """The configuration cannot be used. `faults` are lines `FILE:LINE: key.path: what is wrong`, in order."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
