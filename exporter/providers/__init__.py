@@ -1,0 +1,19 @@
+"""The providers: what each must give (`contract.py`), and the one map from a source's `provider` to what reads it."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from exporter.providers.contract import Discovery, Listed, Look, Page, Provider, Rejected, ServiceList
+from exporter.providers.gitlab import GitLab
+from exporter.providers.northflank import Northflank
+
+__all__ = ["PROVIDERS", "Discovery", "Listed", "Look", "Page", "Provider", "Rejected", "ServiceList"]
+
+PROVIDERS: Final[Mapping[str, Callable[[Any], Provider]]] = MappingProxyType(
+    {
+        "northflank": Northflank,
+        "gitlab": GitLab,
+    }
+)
+"""From the configuration's word to what makes a provider of that source's settings."""

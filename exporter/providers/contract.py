@@ -1,0 +1,110 @@
+"""What a provider gives: pages of builds and the targets that it found, and the reads that it must have.
+
+A new provider is one file beside this one that implements `Provider`, one row in `PROVIDERS`, and one folder
+of test data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from exporter.build import Build, Outcome, Target
+from exporter.errors import SourceError
+from exporter.wire import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record, or a part of one, that cannot be used."""
+
+    reason: str
+    """The record was left out: `not_an_object`, `no_id`, `no_created_at`.
+
+    The build was kept without the time that cannot be: `concluded_before_created`, `started_out_of_order`.
+    """
+    id: str
+    """The build's; empty where the record has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Builds as told, in the server's order."""
+
+    builds: tuple[Build, ...]
+    cursor: str | None = None
+    """What the same provider takes to read the next page, and nobody else reads; None: this is the last page."""
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a list tells of a target's newest build without a read of its builds."""
+
+    status: str
+    """The provider's own word, lower-cased."""
+    outcome: Outcome
+    moved_at: float | None
+    """When it took this status; UTC seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A service or a job as the list of its project shows it."""
+
+    id: str
+    name: str
+    builds: bool
+    """Whether it is of a kind that builds."""
+    target: Target | None
+    """None where it does not build, or is not wanted."""
+    look: Look | None = None
+    """None where the list does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceList:
+    """The services of a project, in the server's order."""
+
+    services: tuple[Listed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """The targets of a source, each once."""
+
+    targets: tuple[Target, ...]
+    faults: tuple[SourceError, ...] = ()
+    """What could not be listed; where there is one, the list of targets is partial."""
+    notes: tuple[str, ...] = ()
+    """What the configuration names and the provider does not have, a line each, beginning with the key."""
+    looks: Mapping[Target, Look | None] = field(default_factory=dict)
+    """Of the targets whose list can tell; None where it did not."""
+
+
+class Provider(Protocol):
+    """One configured source, as the collector sees it.
+
+    A read ends with the `SourceError` thrown into it, or with `BadPayload`.
+    """
+
+    @property
+    def vocabulary(self) -> tuple[tuple[str, Outcome], ...]:
+        """Every status that the provider documents with its outcomes, as they are in `Build`."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of its targets."""
+
+    def headers(self, token: str) -> dict[str, str]:
+        """Give the headers that every request bears."""
+
+    def discover(self) -> Reading[Discovery]:
+        """Give every target that the configuration asks for."""
+
+    def builds(
+        self, target: Target, size: int, cursor: str | None = None, scope: tuple[str, ...] = ()
+    ) -> Reading[Page]:
+        """Give one page of at most `size` builds (1 to 100), the newest first; `scope` leaves only these statuses."""
+
+    def build(self, target: Target, build_id: str) -> Reading[Page]:
+        """Give one build, as a page of one."""

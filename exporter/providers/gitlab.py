@@ -1,0 +1,291 @@
+"""GitLab: the jobs of projects through API v4, and the builds of servers so old that they only speak v3.
+
+API pages: https://docs.gitlab.com/api/jobs/ and https://docs.gitlab.com/api/groups/#list-projects;
+of v3, `doc/api/builds.md` of GitLab 8.
+"""
+
+import re
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from exporter.build import CONCLUDED, Build, Outcome, Target
+from exporter.errors import BadPayload, NotFound, RateLimited, SourceError, Unauthorized
+from exporter.providers.contract import Discovery, Page, Rejected
+from exporter.providers.globs import matches
+from exporter.providers.pages import about, advanced, in_order, page_from, path, walk
+from exporter.settings import GitLabSource
+from exporter.wire import Answer, Reading, Request, decode, flag, identifier, inner, instant, mapping, sequence, text
+
+OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
+    {
+        "created": Outcome.WAITING,
+        "manual": Outcome.WAITING,
+        "scheduled": Outcome.WAITING,
+        "waiting_for_resource": Outcome.PENDING,
+        "preparing": Outcome.PENDING,
+        "waiting_for_callback": Outcome.PENDING,
+        "pending": Outcome.PENDING,
+        "running": Outcome.EXECUTING,
+        "canceling": Outcome.EXECUTING,
+        "success": Outcome.SUCCESS,
+        "failed": Outcome.FAILURE,
+        "canceled": Outcome.CANCELLATION,
+        "skipped": Outcome.SKIP,
+    }
+)
+"""Of both APIs; a word that neither documents is unknown. `failed` is told apart further by `_failure`."""
+
+V3_STATUSES: Final = ("pending", "running", "success", "failed", "canceled", "skipped")
+
+FAILURES_OF_THE_SYSTEM: Final = frozenset(
+    {
+        # The server, its scheduler or its records.
+        "api_failure",
+        "data_integrity_failure",
+        "job_router_failure",
+        "scheduler_failure",
+        "stale_schedule",
+        "unmet_prerequisites",
+        # The runner, what it reaches for, or that it was never there.
+        "duo_workflow_connection_failure",
+        "no_matching_runner",
+        "no_updates_canceling",
+        "no_updates_running",
+        "runner_external_dependency_failure",
+        "runner_interrupted",
+        "runner_system_failure",
+        "runner_unsupported",
+        "stuck_or_timeout_failure",
+        "stuck_pending_no_matching_runners",
+        "stuck_pending_with_matching_runners",
+        # The account: its minutes are used up.
+        "ci_quota_exceeded",
+    }
+)
+"""The `failure_reason`s that no commit can mend and nobody chose, of GitLab's `Ci::CommitStatus` up to version 19.
+
+Not among them is what the pipeline's configuration brings about (`script_failure`, `runner_configuration_error`,
+`missing_dependency_failure`, `trace_size_exceeded`, the `bridge` and `downstream` ones, the `reached_` limits), what a
+rule or a person decided (`archived_failure`, `forward_deployment_failure`, `failed_outdated_deployment_job`,
+`user_blocked`, `builds_disabled`, `deployment_rejected`, `protected_environment_failure`, `ip_restriction_failure`), and
+`unknown_failure`, which servers also give to scripts that failed.
+"""
+
+_LINK: Final = re.compile(r'<([^<>]*)>[^<]*?;\s*rel="?next\b')
+
+
+@dataclass(frozen=True, slots=True)
+class GitLab:
+    """One GitLab source."""
+
+    source: GitLabSource
+
+    kinds: ClassVar[tuple[str, ...]] = ("project",)
+
+    @property
+    def vocabulary(self) -> tuple[tuple[str, Outcome], ...]:
+        """Every documented status of the configured API with its outcomes; v3 does not tell failures apart."""
+        if self.source.api == "v3":
+            return tuple((status, OUTCOMES[status]) for status in V3_STATUSES)
+        kinds_of_failure = (Outcome.ALLOWED_FAILURE, Outcome.ERROR, Outcome.TIMEOUT)
+        return (*OUTCOMES.items(), *(("failed", outcome) for outcome in kinds_of_failure))
+
+    def headers(self, token: str) -> dict[str, str]:
+        """Give the headers that every request bears."""
+        return {"PRIVATE-TOKEN": token, "Accept": "application/json"}
+
+    def builds(
+        self, target: Target, size: int, cursor: str | None = None, scope: tuple[str, ...] = ()
+    ) -> Reading[Page]:
+        """Give one page of `[JOB]`; `size` and `scope` count for the first page, the cursor holds them for the next.
+
+        A keyset page may change its size on the way; an offset page must not, or builds would be passed over.
+        """
+        if cursor is not None:
+            params = tuple(parse_qsl(cursor, keep_blank_values=True))
+            if "page" not in dict(params):
+                params = (*((key, value) for key, value in params if key != "per_page"), ("per_page", str(size)))
+        elif self.source.api == "v3":
+            params = (("per_page", str(size)), *_scope(scope))
+        else:
+            keyset = (("pagination", "keyset"), ("order_by", "id"), ("sort", "desc"))
+            params = (("per_page", str(size)), *keyset, *_scope(scope))
+        request = Request("builds", self._builds_path(target), params)
+        answer = yield from self._ask(request)
+        after = advanced(_cursor(answer, request), cursor)
+        return page_from(sequence(decode(answer), "the builds"), "created_at", self._build_from, after)
+
+    def build(self, target: Target, build_id: str) -> Reading[Page]:
+        """Give one job, v3: one build."""
+        answer = yield from self._ask(Request("build", self._builds_path(target) + path(build_id)))
+        return page_from([mapping(decode(answer), "the build")], "created_at", self._build_from)
+
+    def discover(self) -> Reading[Discovery]:
+        """Give the configured projects, and of v4 those of the configured groups that build.
+
+        A v3 server, and a v4 project written as a path, is not asked. A project or a group that fails is a fault of its
+        own; `Unauthorized` and `RateLimited` would meet every further request too: they end the discovery.
+        """
+        targets: dict[Target, None] = {}
+        faults: list[SourceError] = []
+        notes: list[str] = []
+        for project in self.source.projects:
+            try:
+                targets[(yield from self._project(project))] = None
+            except (Unauthorized, RateLimited):
+                raise
+            except SourceError as error:
+                faults.append(about(error, f"project {_shown(project)}"))
+        for group in self.source.groups:
+            try:
+                found = yield from self._group(group)
+            except (Unauthorized, RateLimited):
+                raise
+            except SourceError as error:
+                faults.append(about(error, f"group {_shown(group)}"))
+                continue
+            targets |= dict.fromkeys(found)
+            if not found:
+                notes.append(f"sources.{self.source.name}.groups: {_shown(group)} has no project that builds")
+        wanted = (target for target in targets if not matches([target.project], self.source.exclude))
+        return Discovery(tuple(wanted), tuple(faults), tuple(notes))
+
+    def _project(self, project: str | int) -> Reading[Target]:
+        written = str(project)
+        # A project's path has a `/`: digits alone are its number, also where they are quoted.
+        if self.source.api == "v3" or not written.isdecimal():
+            return Target(self.source.name, "project", written, written)
+        answer = yield from self._ask(Request("project", path("api", "v4", "projects", written)))
+        name = _path_of(mapping(decode(answer), "the project"))
+        if name is None:
+            raise BadPayload('answered no "path_with_namespace"')
+        return Target(self.source.name, "project", name, name, handle=written)
+
+    def _group(self, group: str | int) -> Reading[list[Target]]:
+        first = (
+            ("include_subgroups", "true"),
+            ("with_shared", "false"),
+            ("archived", "false"),
+            ("order_by", "id"),
+            ("per_page", "100"),
+        )
+
+        def request(cursor: str | None) -> Request:
+            params = first if cursor is None else tuple(parse_qsl(cursor, keep_blank_values=True))
+            return Request("groups", path("api", "v4", "groups", str(group), "projects"), params)
+
+        def read(answer: Answer, cursor: str | None) -> tuple[list[object], str | None]:
+            return sequence(decode(answer), "the projects"), _cursor(answer, request(cursor))
+
+        records = yield from walk(request, read)
+        return [target for record in records if (target := self._listed(record))]
+
+    def _listed(self, record: object) -> Target | None:
+        if not isinstance(record, dict) or flag(record, "archived") or flag(record, "jobs_enabled") is False:
+            return None
+        name, handle = _path_of(record), identifier(record.get("id"))
+        if text(record, "builds_access_level") == "disabled" or name is None or handle is None:
+            return None
+        return Target(self.source.name, "project", name, name, handle)
+
+    def _ask(self, request: Request) -> Generator[Request, Answer, Answer]:
+        try:
+            return (yield request)
+        except NotFound as error:
+            if self.source.api != "v3" or getattr(error, "status", None) != 410:  # noqa: PLR2004 - Gone
+                raise
+            place = self.source.api_place
+            raise NotFound(f'the server no longer speaks API v3: write "api: v4" at {place}') from error
+
+    def _builds_path(self, target: Target) -> str:
+        api = self.source.api
+        builds = "builds" if api == "v3" else "jobs"
+        return path("api", api, "projects", target.handle or target.name, builds)
+
+    def _build_from(
+        self, record: Mapping[str, object], build_id: str, created_at: float
+    ) -> tuple[Build, tuple[Rejected, ...]]:
+        status = (text(record, "status") or "unknown").lower()
+        outcome = _failure(record) if status == "failed" else OUTCOMES.get(status, Outcome.UNKNOWN)
+        ended_at = instant(record.get("finished_at"))
+        concluded = ended_at is not None if outcome is Outcome.UNKNOWN else outcome in CONCLUDED
+        started_at = instant(record.get("started_at"))
+        started_at, ended_at, dropped = in_order(build_id, created_at, started_at, ended_at if concluded else None)
+        pipeline = inner(record, "pipeline")
+        sha = text(inner(record, "commit"), "id") or text(pipeline, "sha") or ""
+        build = Build(
+            id=build_id,
+            run=self._run(pipeline, sha, text(record, "ref")) or build_id,
+            status=status,
+            outcome=outcome,
+            concluded=concluded,
+            created_at=created_at,
+            started_at=started_at,
+            concluded_at=ended_at,
+            branch=_branch(record, pipeline),
+            sha=sha,
+            name=text(record, "name") or "",
+            stage=text(record, "stage") or "",
+        )
+        return build, dropped
+
+    def _run(self, pipeline: Mapping[str, object], sha: str, ref: str | None) -> str | None:
+        pipeline_id = identifier(pipeline.get("id")) if self.source.api == "v4" else None
+        return pipeline_id or (f"{sha}:{ref or ''}" if sha else None)
+
+
+def _failure(record: Mapping[str, object]) -> Outcome:
+    # A job that may fail never makes its run a failed one, whatever it failed of: that wins.
+    if flag(record, "allow_failure"):
+        return Outcome.ALLOWED_FAILURE
+    reason = text(record, "failure_reason") or ""
+    if reason in FAILURES_OF_THE_SYSTEM:
+        return Outcome.ERROR
+    # job_execution_timeout, job_execution_server_timeout, server_timeout_running, server_timeout_canceling, and what
+    # comes next; a token expires only in a job that ran longer than it may.
+    if "timeout" in reason or reason == "job_token_expired":
+        return Outcome.TIMEOUT
+    return Outcome.FAILURE
+
+
+def _branch(record: Mapping[str, object], pipeline: Mapping[str, object]) -> str | None:
+    ref = text(record, "ref")
+    of_request = text(pipeline, "source") in {"merge_request_event", "external_pull_request_event"}
+    if ref is None or flag(record, "tag") or of_request or ref.startswith("refs/merge-requests/"):
+        return None
+    return ref
+
+
+def _cursor(answer: Answer, asked: Request) -> str | None:
+    """Give the query of the next page; a `Link`'s host and path are what the server believes of itself, and not used."""
+    link = _LINK.search(answer.headers.get("link", ""))
+    query = _query(link[1]) if link else ""
+    if query:
+        return query
+    page = answer.headers.get("x-next-page", "").strip()
+    if not (page.isascii() and page.isdigit()):
+        return None
+    return urlencode([*(param for param in asked.params if param[0] != "page"), ("page", page)])
+
+
+def _query(link: str) -> str:
+    try:
+        return urlsplit(link).query
+    except ValueError:
+        return ""
+
+
+def _scope(scope: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(("scope[]", status) for status in scope)
+
+
+def _path_of(project: Mapping[str, object]) -> str | None:
+    name = project.get("path_with_namespace")
+    return identifier(name) if isinstance(name, str) else None
+
+
+def _shown(name: str | int) -> str:
+    return f'"{name}"' if isinstance(name, str) else str(name)

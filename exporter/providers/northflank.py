@@ -1,0 +1,239 @@
+"""Northflank: services and jobs with their builds.
+
+API pages: https://northflank.com/docs/v1/api/services/list-service-builds and …/jobs/list-job-builds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Final, Literal
+
+from exporter.build import CONCLUDED, Build, Outcome, Target
+from exporter.errors import NotFound, RateLimited, SourceError, Unauthorized
+from exporter.providers.contract import Discovery, Listed, Look, Page, Rejected, ServiceList
+from exporter.providers.globs import matches, unmatched
+from exporter.providers.pages import about, advanced, in_order, page_from, path, walk
+from exporter.settings import NorthflankProject, NorthflankSource
+from exporter.wire import Answer, Reading, Request, decode, flag, identifier, inner, instant, mapping, sequence, text
+
+Part = Literal["services", "jobs"]
+
+OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
+    {
+        "queued": Outcome.PENDING,
+        "pending": Outcome.PENDING,
+        "unschedulable": Outcome.PENDING,
+        "starting": Outcome.EXECUTING,
+        "cloning": Outcome.EXECUTING,
+        "building": Outcome.EXECUTING,
+        "uploading": Outcome.EXECUTING,
+        "in_progress": Outcome.EXECUTING,
+        "success": Outcome.SUCCESS,
+        "failure": Outcome.FAILURE,
+        "crashed": Outcome.ERROR,
+        "submission_failure": Outcome.ERROR,
+        "aborted": Outcome.CANCELLATION,
+    }
+)
+"""Both ages of the documentation; a word that is in neither is unknown."""
+
+KINDS: Final[Mapping[Part, str]] = MappingProxyType({"services": "service", "jobs": "job"})
+
+BUILDING_SERVICES: Final = frozenset({"combined", "build"})
+"""The `serviceType`s that build; `deployment` runs an image."""
+
+LONGEST_CURSOR: Final = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Northflank:
+    """One Northflank source."""
+
+    source: NorthflankSource
+
+    vocabulary: ClassVar[tuple[tuple[str, Outcome], ...]] = tuple(OUTCOMES.items())
+    kinds: ClassVar[tuple[str, ...]] = tuple(KINDS.values())
+
+    def headers(self, token: str) -> dict[str, str]:
+        """Give the headers that every request bears."""
+        return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+
+    def builds(
+        self, target: Target, size: int, cursor: str | None = None, scope: tuple[str, ...] = ()
+    ) -> Reading[Page]:
+        """Give one page of `{data: {builds: [BUILD]}, pagination: {hasNextPage, cursor?}}`.
+
+        The API knows no scope: the page's builds are sifted here, by the provider's status or our outcome.
+        """
+        answer = yield self._list("builds", self._builds_path(target), size, cursor)
+        records, after = _entries(answer, "builds", cursor)
+        page = page_from(records, "createdAt", _build_from, after)
+        if not scope:
+            return page
+        words = {word.lower() for word in scope}
+        kept = tuple(build for build in page.builds if build.status in words or build.outcome in words)
+        return Page(kept, page.cursor, page.rejected)
+
+    def build(self, target: Target, build_id: str) -> Reading[Page]:
+        """Give one build, `{data: BUILD}`; for a job this takes the permission to deploy, `Forbidden` without it."""
+        answer = yield Request("build", self._builds_path(target) + path(build_id))
+        record = mapping(mapping(decode(answer), "the answer").get("data"), '"data"')
+        return page_from([record], "createdAt", _build_from)
+
+    def services(self, project: str) -> Reading[ServiceList]:
+        """Give a project's services; one request for up to 100 of them tells which build status changed, and when.
+
+        `{data: {services: [{id, name?, serviceType, status?: {build?: {status, lastTransitionTime}}}]}, pagination}`
+        """
+        return ServiceList((yield from self._listed(project, "services")))
+
+    def discover(self) -> Reading[Discovery]:
+        """Give every wanted service that builds, and every wanted job; a project that fails is a fault of its own.
+
+        An excluding pattern of the source speaks of projects by id or name, and of services and jobs by id, name or
+        `PROJECT/ID`. `Unauthorized` and `RateLimited` would meet every further request too: they end the discovery.
+        """
+        targets: dict[Target, None] = {}
+        looks: dict[Target, Look | None] = {}
+        faults: list[SourceError] = []
+        notes: list[str] = []
+        for project in (yield from self._projects()):
+            for part in KINDS:
+                if not any(self._patterns(entry, part) for entry in self._wishes(project)):
+                    continue
+                try:
+                    listed = yield from self._listed(project, part)
+                except (Unauthorized, RateLimited):
+                    raise
+                except NotFound as error:
+                    faults.append(about(error, f'project "{project}"'))
+                    break
+                except SourceError as error:
+                    faults.append(about(error, f'project "{project}": {part}'))
+                    continue
+                wanted = {entry.target: entry.look for entry in listed if entry.target}
+                targets.update(dict.fromkeys(wanted))
+                looks.update(wanted if part == "services" else {})
+                notes += self._notes(project, part, listed)
+        return Discovery(tuple(targets), tuple(faults), tuple(dict.fromkeys(notes)), looks)
+
+    def _projects(self) -> Reading[list[str]]:
+        if self.source.projects is not None:
+            named = dict.fromkeys(project.id for project in self.source.projects)
+            return [project for project in named if not matches([project], self.source.exclude)]
+        records = yield from walk(
+            lambda cursor: self._list("projects", self._root(), 100, cursor),
+            lambda answer, cursor: _entries(answer, "projects", cursor),
+        )
+        known = [names for names in map(_names, records) if names]
+        return [names[0] for names in known if not matches(names, self.source.exclude)]
+
+    def _listed(self, project: str, part: Part) -> Reading[tuple[Listed, ...]]:
+        records = yield from walk(
+            lambda cursor: self._list(part, self._root() + path(project, part), 100, cursor),
+            lambda answer, cursor: _entries(answer, part, cursor),
+        )
+        return tuple(self._entry(project, part, record, names) for record in records if (names := _names(record)))
+
+    def _entry(self, project: str, part: Part, record: object, names: tuple[str, str]) -> Listed:
+        fields = mapping(record, "an entry")
+        builds = part == "jobs" or (text(fields, "serviceType") or "").lower() in BUILDING_SERVICES
+        wanted = builds and any(
+            matches(names, self._patterns(entry, part)) and not matches(names, entry.exclude)
+            for entry in self._wishes(project)
+        )
+        excluded = matches((*names, f"{project}/{names[0]}"), self.source.exclude)
+        target = Target(self.source.name, KINDS[part], project, names[0]) if wanted and not excluded else None
+        return Listed(*names, builds, target, _look_from(inner(inner(fields, "status"), "build")))
+
+    def _wishes(self, project: str) -> tuple[NorthflankProject, ...]:
+        if self.source.projects is None:
+            return (NorthflankProject(id=project),)
+        return tuple(entry for entry in self.source.projects if entry.id == project)
+
+    @staticmethod
+    def _patterns(entry: NorthflankProject, part: Part) -> tuple[str, ...]:
+        return entry.services if part == "services" else entry.jobs
+
+    def _notes(self, project: str, part: Part, listed: tuple[Listed, ...]) -> list[str]:
+        key = f"sources.{self.source.name}.projects.{project}.{part}"
+        notes = []
+        for pattern in (pattern for entry in self._wishes(project) for pattern in self._patterns(entry, part)):
+            matching = [entry for entry in listed if matches((entry.id, entry.name), [pattern])]
+            if pattern == "*" or any(entry.builds for entry in matching):
+                continue
+            if matching:
+                notes.append(f'{key}: "{pattern}" matches only what does not build (serviceType deployment)')
+            else:
+                notes.append(unmatched(key, pattern, (entry.id for entry in listed if entry.builds)))
+        return notes
+
+    def _root(self) -> str:
+        return path("v1", "teams", self.source.team, "projects") if self.source.team else path("v1", "projects")
+
+    def _builds_path(self, target: Target) -> str:
+        return self._root() + path(target.project, f"{target.kind}s", target.name, "build")
+
+    def _list(self, operation: str, where: str, size: int, cursor: str | None) -> Request:
+        after = () if cursor is None else (("cursor", cursor),)
+        return Request(operation, where, (("per_page", str(size)), *after))
+
+
+def _entries(answer: Answer, key: str, asked: str | None) -> tuple[list[object], str | None]:
+    body = mapping(decode(answer), "the answer")
+    entries = sequence(mapping(body.get("data"), '"data"').get(key), f'"data.{key}"')
+    pagination = inner(body, "pagination")
+    cursor = identifier(pagination.get("cursor"), LONGEST_CURSOR) if flag(pagination, "hasNextPage") else None
+    return entries, advanced(cursor, asked)
+
+
+def _names(record: object) -> tuple[str, str] | None:
+    if not isinstance(record, dict) or (found := identifier(record.get("id"))) is None:
+        return None
+    return found, text(record, "name") or found
+
+
+def _look_from(status: Mapping[str, object]) -> Look | None:
+    word = text(status, "status")
+    if word is None:
+        return None
+    outcome = OUTCOMES.get(word.lower(), Outcome.UNKNOWN)
+    return Look(word.lower(), outcome, instant(status.get("lastTransitionTime")))
+
+
+def _build_from(record: Mapping[str, object], build_id: str, created_at: float) -> tuple[Build, tuple[Rejected, ...]]:
+    status = (text(record, "status") or "unknown").lower()
+    ended_at = instant(record.get("buildConcludedAt"))
+    outcome, concluded = _standing(
+        status, flag(record, "concluded"), flag(record, "success"), ended=ended_at is not None
+    )
+    if ended_at == created_at // 1:
+        # The end is told in whole seconds, the creation in milliseconds: here both are in the same second.
+        ended_at = created_at
+    _, ended_at, rejected = in_order(build_id, created_at, None, ended_at if concluded else None)
+    build = Build(
+        id=build_id,
+        run=build_id,
+        status=status,
+        outcome=outcome,
+        concluded=concluded,
+        created_at=created_at,
+        concluded_at=ended_at,
+        branch=text(record, "branch") if record.get("pullRequestId") is None else None,
+        sha=text(record, "sha") or "",
+    )
+    return build, rejected
+
+
+def _standing(status: str, record: Mapping[str, object], *, ended: bool) -> tuple[Outcome, bool]:
+    """Give the outcome and whether the build ended: `concluded` decides, the status is the fallback."""
+    outcome, concluded = OUTCOMES.get(status, Outcome.UNKNOWN), flag(record, "concluded")
+    if outcome is Outcome.UNKNOWN:
+        return outcome, ended if concluded is None else concluded
+    says_ended = outcome in CONCLUDED
+    if concluded is None or concluded == says_ended:
+        return outcome, says_ended
+    if not concluded:
+        return Outcome.EXECUTING, False
+    by_flag = {True: Outcome.SUCCESS, False: Outcome.FAILURE, None: Outcome.UNKNOWN}
+    return by_flag[flag(record, "success")], True
