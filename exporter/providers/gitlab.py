@@ -70,8 +70,8 @@ FAILURES_OF_THE_SYSTEM: Final = frozenset(
 Not among them is what the pipeline's configuration brings about (`script_failure`, `runner_configuration_error`,
 `missing_dependency_failure`, `trace_size_exceeded`, the `bridge` and `downstream` ones, the `reached_` limits), what a
 rule or a person decided (`archived_failure`, `forward_deployment_failure`, `failed_outdated_deployment_job`,
-`user_blocked`, `builds_disabled`, `deployment_rejected`, `protected_environment_failure`, `ip_restriction_failure`), and
-`unknown_failure`, which servers also give to scripts that failed.
+`user_blocked`, `builds_disabled`, `deployment_rejected`, `protected_environment_failure`, `ip_restriction_failure`),
+and `unknown_failure`, which servers also give to scripts that failed.
 """
 
 _LINK: Final = re.compile(r'<([^<>]*)>[^<]*?;\s*rel="?next\b')
@@ -260,7 +260,7 @@ def _branch(record: Mapping[str, object], pipeline: Mapping[str, object]) -> str
 
 
 def _cursor(answer: Answer, asked: Request) -> str | None:
-    """Give the query of the next page; a `Link`'s host and path are what the server believes of itself, and not used."""
+    """Give the query of the next page; a `Link`'s host and path are what the server believes of itself: not used."""
     link = _LINK.search(answer.headers.get("link", ""))
     query = _query(link[1]) if link else ""
     if query:

@@ -204,9 +204,7 @@ def _look_from(status: Mapping[str, object]) -> Look | None:
 def _build_from(record: Mapping[str, object], build_id: str, created_at: float) -> tuple[Build, tuple[Rejected, ...]]:
     status = (text(record, "status") or "unknown").lower()
     ended_at = instant(record.get("buildConcludedAt"))
-    outcome, concluded = _standing(
-        status, flag(record, "concluded"), flag(record, "success"), ended=ended_at is not None
-    )
+    outcome, concluded = _standing(status, record, ended=ended_at is not None)
     if ended_at == created_at // 1:
         # The end is told in whole seconds, the creation in milliseconds: here both are in the same second.
         ended_at = created_at
