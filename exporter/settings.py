@@ -10,6 +10,7 @@ from exporter.document import Mapped
 from exporter.secret import EnvToken, FileToken
 from exporter.values import (
     Duration,
+    Family,
     FilePath,
     GitLabName,
     Section,
@@ -84,6 +85,10 @@ class NorthflankSource(Section):
     def _are_some(cls, projects: tuple[NorthflankProject, ...] | None) -> tuple[NorthflankProject, ...] | None:
         if projects == ():
             raise fault("is empty; leave it out to read every project")
+        ids = [project.id for project in projects or ()]
+        twice = next((index for index, one in enumerate(ids) if one in ids[:index]), None)
+        if twice is not None:
+            raise fault(f"entries {ids.index(ids[twice])} and {twice} are the same project; put them together")
         return projects
 
 
@@ -170,7 +175,7 @@ class Metrics(Section):
     branches: tuple[Word, ...] = ("main", "master", "release/*")
     histograms: tuple[Literal["conclude", "queue", "run"], ...] = ("conclude",)
     labels: tuple[Literal["build_name", "build_stage"], ...] = ()
-    drop: tuple[Word, ...] = ()
+    drop: tuple[Family, ...] = ()
     latency_buckets: Annotated[tuple[Duration, ...], Field(min_length=1)] = (
         *(10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0),
         *(1800.0, 3600.0, 7200.0, 14400.0),

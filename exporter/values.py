@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -30,7 +31,7 @@ _LONGEST = 292 * _UNITS["y"]
 """Prometheus counts nanoseconds in 64 bits."""
 _SPEND = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(%|/[smh])")
 _PER = {"/s": 1, "/m": 60, "/h": 3600}
-_HOST = re.compile(r"(?:[A-Za-z0-9_-]+\.?)+|\[[0-9A-Fa-f:.]+\]")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\]")
 GREATEST_SHARE = 0.8
 """Of a server's allowance: somebody else may need it too."""
 
@@ -40,6 +41,8 @@ class FromFile:
     """Said to the settings that come from a file: numbers bear units there, and paths begin at the file's folder."""
 
     folder: Path
+    families: frozenset[str] | None = None
+    """The metric families that there are; None where they are not known."""
 
 
 def duration(text: str) -> float:
@@ -98,6 +101,14 @@ def _word(text: str) -> str:
 def _source_name(text: str) -> str:
     if re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", text) is None:
         raise fault("wants 1 to 64 letters, digits, _ or - (it stands in addresses)")
+    return text
+
+
+def _family(text: str, info: ValidationInfo) -> str:
+    families = info.context.families if isinstance(info.context, FromFile) else None
+    if families is not None and text not in families:
+        near = get_close_matches(text, sorted(families), n=1, cutoff=0)
+        raise fault("unknown family" + (f'; did you mean "{near[0]}"?' if near else ""))
     return text
 
 
@@ -185,7 +196,7 @@ def _gitlab_name(value: object) -> str | int:
             raise fault("wants a path without a slash at its start or end, e.g. shop/web")
         return _word(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise PydanticCustomError("string_type", "wants a path or a number")
+        raise PydanticCustomError("name_type", "wants a path or a number")
     if value < 1:
         raise fault("wants a path or a number, e.g. shop/web or 42")
     return value
@@ -194,6 +205,7 @@ def _gitlab_name(value: object) -> str | int:
 Duration = Annotated[float, BeforeValidator(_seconds)]
 """Seconds, more than none. A file writes them as a Prometheus duration; code may also give a number."""
 Word = Annotated[StrictStr, AfterValidator(_word)]
+Family = Annotated[StrictStr, AfterValidator(_family)]
 FilePath = Annotated[Path, PlainValidator(_path)]
 Token = Annotated[EnvToken | FileToken, PlainValidator(_token)]
 Url = Annotated[StrictStr, AfterValidator(_url)]

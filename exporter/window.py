@@ -88,6 +88,8 @@ class History:
     """When the oldest build of the first read was created: what is older is never counted. None: not read yet."""
     floor: float = -inf
     """When the newest of the builds was created that were cut: an unknown one up to here was counted before."""
+    mark: float = -inf
+    """Down to here the pages were read without a gap: when the newest build of the last walk was created."""
     names: tuple[str, ...] = ()
     """The branches that keep their name, newest first."""
     folded: bool = False

@@ -1,0 +1,121 @@
+"""Rendered families, kept as bytes by target and joined at the scrape.
+
+prometheus-client renders; what it renders is cut at its `# HELP` lines, so that the samples of many targets can stand
+under one header. In the text format `_gcount` and `_gsum` are families of their own, and are kept apart by the same cut.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+from exporter.build import Target
+from exporter.meters import family
+from exporter.metrics import go_float, target_labels
+
+
+class Format(StrEnum):
+    """The exposition formats, by their content type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+Pieces = dict[str, bytes]
+"""Sample lines by the name of the family that they stand under."""
+
+REFRESH = "ci_build_target_refresh_timestamp_seconds"
+_FAMILY = re.compile(rb"^# HELP (\S+) .*\n# TYPE .*\n", re.MULTILINE)
+_END = b"# EOF\n"
+
+
+class _Once(Collector):
+    """Families as prometheus-client's renderers take them."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def render(families: Iterable[Metric], form: Format) -> bytes:
+    """The families as exposition text, the end mark of OpenMetrics included."""
+    if form is Format.TEXT:
+        return generate_latest(_Once(families))
+    rendered: bytes = generate_openmetrics(_Once(families))  # type: ignore[no-untyped-call]  # it has no types there
+    return rendered
+
+
+def cut(rendered: bytes) -> tuple[Pieces, Pieces]:
+    """The headers and the sample lines of a rendered text, both by family."""
+    headers: Pieces = {}
+    samples: Pieces = {}
+    found = list(_FAMILY.finditer(rendered))
+    ends = [match.start() for match in found[1:]] + [len(rendered)]
+    for match, end in zip(found, ends, strict=True):
+        name = match[1].decode()
+        headers[name] = match[0]
+        samples[name] = rendered[match.end() : end].removesuffix(_END)
+    return headers, samples
+
+
+class Exposition:
+    """The kept bytes of all targets, in the formats that were asked for."""
+
+    def __init__(self) -> None:
+        self.formats: set[Format] = set()
+        """Those that were asked for; only these are rendered."""
+        self._headers: dict[Format, Pieces] = {form: {} for form in Format}
+        self._kept: dict[Format, dict[Target, Pieces]] = {form: {} for form in Format}
+        self._refreshed: dict[Target, bytes] = {}
+
+    def put(self, target: Target, families: Sequence[Metric]) -> None:
+        """Keep the families of a target instead of those that it had."""
+        for form in self.formats:
+            headers, samples = cut(render(families, form))
+            self._headers[form].update(headers)
+            self._kept[form][target] = samples
+
+    def refreshed(self, target: Target, at: float) -> None:
+        """Keep when the target was last known to be current; the rest of it is not rendered for that."""
+        known = self._refreshed.get(target)
+        series = known.rpartition(b" ")[0] if known else _series(target)
+        self._refreshed[target] = b"%b %b\n" % (series, go_float(at).encode())
+
+    def forget(self, target: Target) -> None:
+        """Drop all that is kept of a target."""
+        for kept in self._kept.values():
+            kept.pop(target, None)
+        self._refreshed.pop(target, None)
+
+    def join(self, form: Format, tail: Iterable[Metric]) -> bytes:
+        """The whole exposition: the targets' families, then the tail and the end."""
+        targets = list(self._kept[form].values())
+        parts: list[bytes] = []
+        for name, header in list(self._headers[form].items()):
+            lines = [samples[name] for samples in targets if name in samples]
+            if any(lines):
+                parts += [header, *lines]
+        header, _samples = cut(render([family(REFRESH)], form))
+        parts += [header[REFRESH], *self._refreshed.values(), render(tail, form)]
+        return b"".join(parts)
+
+    def of_target(self, target: Target, form: Format) -> bytes:
+        """The exposition of one target alone, its end included."""
+        kept = self._kept[form].get(target, {})
+        headers = self._headers[form]
+        parts = [headers[name] + lines for name, lines in kept.items() if lines]
+        header, _samples = cut(render([family(REFRESH)], form))
+        return b"".join([*parts, header[REFRESH], self._refreshed.get(target, b""), render([], form)])
+
+
+def _series(target: Target) -> bytes:
+    """The name and labels of the target's refresh time, the same in both formats."""
+    metric = family(REFRESH)
+    metric.add_sample(metric.name, target_labels(target), 0.0)
+    return cut(render([metric], Format.TEXT))[1][REFRESH].rpartition(b" ")[0]

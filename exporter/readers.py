@@ -1,0 +1,118 @@
+"""Threads that read: a few daemons, so that a provider that never answers holds up neither a scrape nor the end of the process."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from queue import SimpleQueue
+
+
+class Flight(Future[None]):
+    """One read under way; it ends without a result, and holds an error only if it was abandoned."""
+
+    def __init__(self, job: Callable[["Flight"], None]) -> None:
+        super().__init__()
+        self.job = job
+        self.started_at: float | None = None
+        """On the monotonic clock; None while it waits for a thread."""
+        self.late = False
+        """A scrape has waited for it in vain: no other scrape waits for it again."""
+
+
+class Abandoned(Exception):
+    """A read that took longer than any read may; what it may still bring is thrown away."""
+
+
+class Readers:
+    """At most `size` reads at a time; one that is stuck for more than `limit` seconds is abandoned, and its thread replaced."""
+
+    def __init__(self, size: int, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size = size
+        self._limit = limit
+        self._clock = clock
+        self._queue: SimpleQueue[Flight | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._running: set[Flight] = set()
+        self._threads = 0
+        self._idle = 0
+
+    def submit(self, job: Callable[[Flight], None]) -> Flight:
+        """Start the job as soon as a thread is free."""
+        flight = Flight(job)
+        with self._lock:
+            if self._idle <= self._queue.qsize() and self._threads < self._size:
+                self._start_thread()
+        self._queue.put(flight)
+        return flight
+
+    def reap(self) -> None:
+        """Abandon what is stuck: the flight ends with `Abandoned`, and another thread takes the stuck one's place."""
+        now = self._clock()
+        with self._lock:
+            stuck = [flight for flight in self._running if now - (flight.started_at or now) > self._limit]
+            for flight in stuck:
+                self._running.discard(flight)
+                self._threads -= 1
+                if self._queue.qsize():
+                    self._start_thread()
+        for flight in stuck:
+            flight.set_exception(Abandoned(f"no answer within {self._limit:g} s"))
+
+    def close(self) -> None:
+        """Let the threads end once they are idle."""
+        with self._lock:
+            for _ in range(self._threads):
+                self._queue.put(None)
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._work, name="reader", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+            flight = self._queue.get()
+            with self._lock:
+                self._idle -= 1
+                if flight is None:
+                    self._threads -= 1
+                    return
+                flight.started_at = self._clock()
+                self._running.add(flight)
+            try:
+                flight.job(flight)
+            finally:
+                with self._lock:
+                    abandoned = flight not in self._running
+                    self._running.discard(flight)
+            if abandoned:
+                return
+            flight.set_result(None)
+
+
+class Round:
+    """The reads that one scrape waits for."""
+
+    def __init__(self, flights: Iterable[Flight]) -> None:
+        self._flights = [flight for flight in flights if not flight.late]
+        self._left = len(self._flights)
+        self._lock = threading.Lock()
+        self.done: Future[None] = Future()
+        """Ends when all of them have; never fails."""
+        if not self._left:
+            self.done.set_result(None)
+        for flight in self._flights:
+            flight.add_done_callback(self._one_ended)
+
+    def _one_ended(self, _flight: Future[None]) -> None:
+        with self._lock:
+            self._left -= 1
+            last = not self._left
+        if last:
+            self.done.set_result(None)
+
+    def give_up(self) -> None:
+        """Mark what has not ended as late."""
+        for flight in self._flights:
+            flight.late = not flight.done()

@@ -1,0 +1,98 @@
+"""The world of the demo: two Northflank projects, a GitLab of today and the projects of an old one.
+
+Mostly healthy, at different rates and durations, and one of each kind of trouble:
+`service/platform/auth` is flaky, `service/shop/checkout` has a default branch that broke six hours ago,
+`service/shop/search` has a build that hangs since four hours, `service/platform/docs` was built last nine days ago, and
+`job/platform/seed-data` has never built.
+"""
+
+from exporter.simulator.world import (
+    AUDIT,
+    BUILD,
+    DAY,
+    DEPLOY,
+    E2E,
+    HOUR,
+    LINT,
+    NEVER,
+    PIPELINES,
+    STAGING,
+    UNIT,
+    Entity,
+    Extra,
+    GitLabProject,
+    Habits,
+    NorthflankProject,
+    Step,
+    World,
+)
+
+NO_BUILDS = Habits(0.0)
+
+
+def demo_world() -> World:
+    """Always the same."""
+    return World((_shop(), _platform()), _gitlab())
+
+
+def _shop() -> NorthflankProject:
+    def service(name: str, habits: Habits, kind: str = "combined", tags: tuple[str, ...] = ()) -> Entity:
+        return Entity(name, "shop", "service", kind, habits, tags)
+
+    services = (
+        service("web", Habits(5.0, 150.0, failure=0.05), tags=("frontend",)),
+        service("api", Habits(4.0, 210.0, failure=0.08), tags=("backend",)),
+        service("checkout", Habits(2.5, 190.0, default_share=0.7, broken_from=-6 * HOUR), tags=("backend", "critical")),
+        service("search", Habits(1.2, 420.0, failure=0.03, extras=(Extra(-4 * HOUR, NEVER),)), "build"),
+        service("payments", Habits(1.5, 260.0, failure=0.02, default="master"), tags=("critical",)),
+        service("storefront-cache", NO_BUILDS, "deployment"),
+    )
+    jobs = (
+        Entity("image-resize", "shop", "job", "manual", Habits(1.0, 90.0, failure=0.1)),
+        Entity("nightly-report", "shop", "job", "cron", Habits(0.4, 75.0, failure=0.04)),
+    )
+    return NorthflankProject("shop", "Shop", services, jobs, "All that a customer sees")
+
+
+def _platform() -> NorthflankProject:
+    def service(name: str, habits: Habits, kind: str = "combined") -> Entity:
+        return Entity(name, "platform", "service", kind, habits, ("internal",))
+
+    quiet = Habits(0.3, 60.0, failure=0.0, until=-9 * DAY, extras=(Extra(-9 * DAY, 62.0),))
+    services = (
+        service("gateway", Habits(2.0, 330.0, failure=0.06)),
+        service("auth", Habits(3.0, 170.0, failure=0.4, flaky=0.85)),
+        service("worker", Habits(6.0, 45.0, failure=0.03)),
+        service("docs", quiet, "build"),
+        service("redis-proxy", NO_BUILDS, "deployment"),
+    )
+    jobs = (
+        Entity("backup", "platform", "job", "cron", Habits(0.5, 120.0, failure=0.02)),
+        Entity("seed-data", "platform", "job", "manual", NO_BUILDS),
+    )
+    return NorthflankProject("platform", "Platform", services, jobs)
+
+
+def _gitlab() -> tuple[GitLabProject, ...]:
+    nightly = Habits(0.25, 300.0, failure=0.05, default="master")
+    apps = (
+        (
+            "harbour/storefront",
+            (BUILD, UNIT, E2E, LINT, AUDIT, STAGING, DEPLOY),
+            Habits(3.0, 180.0, failure=0.1, flaky=0.5),
+        ),
+        (
+            "harbour/mobile-app",
+            (BUILD, UNIT, Step("test", "screenshots", 520.0), LINT),
+            Habits(1.5, 240.0, failure=0.15),
+        ),
+        ("harbour/infra/terraform", (LINT, Step("test", "plan", 70.0), DEPLOY), Habits(2.0, 120.0, failure=0.04)),
+        ("harbour/infra/runner-images", PIPELINES[3], Habits(0.8, 420.0, failure=0.07, default="master")),
+        ("legacy/billing", PIPELINES[1], Habits(0.6, 260.0, failure=0.12, default="master")),
+        ("legacy/reports", PIPELINES[3], nightly),
+    )
+    archived = GitLabProject(2107, "harbour/archive/prototype", len(apps), PIPELINES[3], NO_BUILDS, archived=True)
+    return (
+        *(GitLabProject(2101 + n, path, n, steps, habits) for n, (path, steps, habits) in enumerate(apps)),
+        archived,
+    )

@@ -1,0 +1,104 @@
+"""What the collector holds of a source and of a target."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from exporter.build import Target
+from exporter.cadence import Asked
+from exporter.fetch import Fetch, Observation
+from exporter.meters import Allowance, SourceStatus
+from exporter.providers import PROVIDERS, Provider
+from exporter.settings import Settings, Source
+from exporter.window import History, Rules
+
+
+@dataclass(slots=True)
+class Subject:
+    """One target: what is remembered of it, and how its reading goes."""
+
+    target: Target
+    history: History = field(default_factory=History)
+    asked: Asked = field(default_factory=Asked)
+    up: bool | None = None
+    """Whether the last read succeeded; None: not tried yet."""
+    errors: Counter[str] = field(default_factory=Counter)
+    series: int = 0
+    """How many it shows."""
+    saved: int = 0
+    """How many it would show more if it were not folded."""
+    hidden: bool = False
+    """It shows only whether it is up: there are too many series."""
+    absences: int = 0
+    """Complete lists without it, in a row."""
+
+
+@dataclass(slots=True)
+class Origin:
+    """One configured source, and what became of reading it."""
+
+    settings: Source
+    provider: Provider
+    fetch: Fetch
+    subjects: dict[Target, Subject] = field(default_factory=dict)
+    discovery: Asked = field(default_factory=Asked)
+    discovered: bool | None = None
+    """Whether the last discovery succeeded; None: it was not tried, or it asked nothing."""
+    tried: bool = False
+    """Whether a discovery has ended, well or not."""
+    read: list[bool] = field(default_factory=list)
+    """How the reads of the last round went, so far."""
+    read_before: list[bool] = field(default_factory=list)
+    """How those of the round before went: it stands until one of the last has ended."""
+    resting_until: float = 0.0
+    rests: int = 0
+    """In a row."""
+    allowance: Allowance = field(default_factory=Allowance)
+
+    @property
+    def name(self) -> str:
+        """The label `source`."""
+        return self.settings.name
+
+    @property
+    def up(self) -> bool | None:
+        """Whether the last discovery or any read of the last round succeeded; None: nothing was tried."""
+        reads = self.read or self.read_before
+        if self.discovered is None and not reads:
+            return None
+        return bool(self.discovered) or any(reads)
+
+    def status(self, now: float) -> SourceStatus:
+        """How it stands, for the metrics."""
+        targets = Counter({kind: 0 for kind in self.provider.kinds})
+        targets.update(target.kind for target in self.subjects)
+        return SourceStatus(self.name, self.up, now < self.resting_until, targets, self.allowance)
+
+
+def origin_of(source: Source, timeout: float, observe: Callable[[Observation], None]) -> Origin:
+    """A source as configured, before anything of it is known; each request takes at most `timeout` seconds."""
+    provider = PROVIDERS[source.provider](source)
+    fetch = Fetch(
+        source=source.name,
+        url=source.url,
+        headers=lambda: provider.headers(source.token.read()),
+        observe=observe,
+        timeout=timeout,
+        ca_file=source.tls.ca_file,
+        insecure_skip_verify=source.tls.insecure_skip_verify,
+        clock=time.time,
+    )
+    return Origin(source, provider, fetch)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the configuration says of windows."""
+    return Rules(
+        builds=settings.window.builds,
+        age=settings.window.age,
+        branches=settings.metrics.branches,
+        labels=settings.metrics.labels,
+        histograms=settings.metrics.histograms,
+        buckets=settings.metrics.latency_buckets,
+    )
