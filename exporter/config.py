@@ -18,6 +18,8 @@ LARGEST_FILE = 16 * 1024 * 1024
 """Bytes."""
 LONGEST_SHOWN = 60
 """Characters of what the user wrote that a fault repeats."""
+NEAR = 0.7
+"""How like a known word an unknown one must be to be taken for it, of 1."""
 
 _SOURCES: dict[str, type[BaseModel]] = {"northflank": NorthflankSource, "gitlab": GitLabSource}
 _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -82,7 +84,12 @@ def _validated(value: Mapped, context: FromFile) -> tuple[Settings | None, list[
 
 def _of_yaml(source: Document, errors: list[ErrorDetails]) -> Iterator[Fault]:
     unknown = {_path(error) for error in errors if error["type"] == "extra_forbidden"}
-    return (fault for fault in source.faults if fault.path not in unknown)
+    refused = {_path(error) for error in errors}
+    for fault in source.faults:
+        # What is wrong within a refused value is not worth a line, and may be in a token.
+        within = any(fault.path[:length] in refused for length in range(len(fault.path)))
+        if not within and fault.path not in unknown:
+            yield fault
 
 
 def _of_settings(source: Document, errors: list[ErrorDetails]) -> Iterator[Fault]:
@@ -137,7 +144,6 @@ def _plain(error: ErrorDetails, node: yaml.Node | None) -> str:
         "tuple_type": "wants a list",
         "model_type": "wants keys with values beneath it",
         "model_attributes_type": "wants keys with values beneath it",
-        "too_short": "wants one entry at least",
         "greater_than_equal": f"must be {context.get('ge')} at least",
         "less_than_equal": f"must be {context.get('le')} at most",
         "literal_error": f"wants {str(context.get('expected')).replace(chr(39), '')}",
@@ -153,7 +159,7 @@ def _known(location: document.Path) -> list[str]:
 
 
 def _unknown(what: str, given: str, known: list[str]) -> str:
-    near = get_close_matches(given, known, n=1)
+    near = get_close_matches(given, known, n=1, cutoff=NEAR)
     return f'unknown {what}; did you mean "{near[0]}"?' if near else f"unknown {what}; known are {', '.join(known)}"
 
 

@@ -108,9 +108,9 @@ def _check_shape(text: str, name: str, loader: Loader) -> None:
         documents += isinstance(event, yaml.DocumentStartEvent)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if documents > 1:
-            raise ConfigError([f"{name}:{event.start_mark.line + 1}: a second document begins here; one is wanted"])
+            raise ConfigError([f"{name}:{_start(event)[0]}: a second document begins here; one is wanted"])
         if depth > DEEPEST:
-            raise ConfigError([f"{name}:{event.start_mark.line + 1}: is nested too deeply"])
+            raise ConfigError([f"{name}:{_start(event)[0]}: is nested too deeply"])
 
 
 def _syntax(error: Exception, text: str, name: str) -> str:
@@ -187,8 +187,8 @@ def _scalar(node: yaml.Node) -> object:
         return text
 
 
-def _start(node: yaml.Node) -> tuple[int, int]:
-    """Line and column of the node's first character; the line counts from 1."""
+def _start(node: yaml.Node | yaml.Event) -> tuple[int, int]:
+    """Line and column of the first character; the line counts from 1."""
     mark = node.start_mark
     return (mark.line + 1, mark.column) if mark else (1, 0)
 

@@ -101,7 +101,7 @@ class GitLabSource(Section):
     api: Literal["v4", "v3"] = "v4"
     token: Token
     projects: tuple[GitLabName, ...] = ()
-    groups: tuple[GitLabName, ...] = ()
+    groups: tuple[GitLabName, ...] = Field(default=(), validate_default=True)
     """Their subgroups included."""
     exclude: tuple[Word, ...] = ()
     tls: Tls = Tls()
@@ -161,12 +161,13 @@ class Refresh(Section):
     concurrency: StrictInt = Field(default=16, ge=1, le=256)
     discovery: Duration = 600.0
 
-    @field_validator("idle_ttl")
-    @classmethod
-    def _is_the_longer(cls, idle_ttl: float, info: ValidationInfo) -> float:
-        if idle_ttl < info.data.get("ttl", 0.0):
-            raise fault(f"is {show_duration(idle_ttl)}, but must not be shorter than ttl")
-        return idle_ttl
+    @model_validator(mode="after")
+    def _idles_longer(self) -> "Refresh":
+        if self.idle_ttl < self.ttl:
+            raise fault(
+                f"idle_ttl ({show_duration(self.idle_ttl)}) must not be shorter than ttl ({show_duration(self.ttl)})"
+            )
+        return self
 
 
 class Metrics(Section):
@@ -176,7 +177,7 @@ class Metrics(Section):
     histograms: tuple[Literal["conclude", "queue", "run"], ...] = ("conclude",)
     labels: tuple[Literal["build_name", "build_stage"], ...] = ()
     drop: tuple[Family, ...] = ()
-    latency_buckets: Annotated[tuple[Duration, ...], Field(min_length=1)] = (
+    latency_buckets: tuple[Duration, ...] = (
         *(10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0),
         *(1800.0, 3600.0, 7200.0, 14400.0),
     )
@@ -185,6 +186,8 @@ class Metrics(Section):
     @field_validator("latency_buckets")
     @classmethod
     def _ascend(cls, buckets: tuple[float, ...]) -> tuple[float, ...]:
+        if not buckets:
+            raise fault("wants one entry at least")
         for shorter, longer in pairwise(buckets):
             if shorter >= longer:
                 raise fault(f"must ascend, but {show_duration(longer)} comes after {show_duration(shorter)}")
@@ -194,7 +197,7 @@ class Metrics(Section):
 class Settings(Section):
     """The whole configuration."""
 
-    sources: tuple[Source, ...] = Field(min_length=1)
+    sources: tuple[Source, ...]
     window: Window = Window()
     refresh: Refresh = Refresh()
     metrics: Metrics = Metrics()
@@ -202,6 +205,8 @@ class Settings(Section):
     @field_validator("sources")
     @classmethod
     def _have_names_of_their_own(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        if not sources:
+            raise fault("wants one entry at least")
         if len({source.name for source in sources}) < len(sources):
             raise PydanticCustomError("same_name", "two sources have the same name")
         return sources

@@ -157,7 +157,7 @@ def _token(value: object, info: ValidationInfo) -> EnvToken | FileToken:
 class Section(BaseModel):
     """A mapping of the configuration, and its keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Spend(Section):
