@@ -116,11 +116,12 @@ class _Kept(urllib3.connection.HTTPConnection):
     response_class = _Response
     served = False
 
-    def getresponse(self) -> urllib3.response.HTTPResponse:
+    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]  # as in urllib3 itself
+        served = self.served  # `http.client` closes the connection before it lets the error go
         try:
             response = super().getresponse()
         except http.client.RemoteDisconnected as error:
-            if self.served:
+            if served:
                 raise Dead(str(error)) from error
             raise
         self.served = True

@@ -114,7 +114,7 @@ class Fetch:
         begun, asked_at = time.monotonic(), self._clock()
         code, headers, at = "unreachable", dict[str, str](), None
         try:
-            with closing(_sent(session, request, self._verify, begun + asked.timeout)) as response:
+            with closing(_sent(session, request, verify=self._verify, deadline=begun + asked.timeout)) as response:
                 at = self._clock()
                 code = str(response.status_code)
                 headers = {name.lower(): value for name, value in response.headers.items()}
@@ -149,17 +149,19 @@ class Fetch:
 
 
 def _sent(
-    session: requests.Session, request: requests.Request, verify: bool | str, deadline: float
+    session: requests.Session, request: requests.Request, *, verify: bool | str, deadline: float
 ) -> requests.Response:
     """The head of the answer, its body not read yet. `deadline` is of the monotonic clock."""
     prepared = session.prepare_request(request)
     # Passed by hand: of a session's own `verify` the environment's REQUESTS_CA_BUNDLE would win over `tls.ca_file`.
-    settings = session.merge_environment_settings(prepared.url, {}, True, verify, None)  # noqa: FBT003
+    settings: Any = session.merge_environment_settings(prepared.url, {}, True, verify, None)  # noqa: FBT003
+    # Not `session.send`: followed or not, it reads a redirect's body without a bound and takes its address apart.
+    adapter = session.get_adapter(prepared.url or "")
     for last in (False, True):
         left = max(0.001, deadline - time.monotonic())
         timeout: Any = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, left), total=left)
         try:
-            return session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
+            return adapter.send(prepared, timeout=timeout, **settings)
         except requests.ConnectionError as error:
             if last or request.method != "GET" or not any(isinstance(cause, Dead) for cause in causes(error)):
                 raise

@@ -157,18 +157,13 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def failed(error: BaseException, asked: Asked, status: int | None = None) -> SourceError:
     """The error for a request that `requests`, urllib3 or the system could not bring to a whole answer.
 
-    `status` is that of the answer's head, where it came. It is chained to `error` unless a text in there could give away a token or the user information of a proxy's URL.
+    `status` is that of the answer's head, where it came. The error is chained to `error` unless a text in there could
+    give away a token or the user information of a proxy's URL.
     """
     chain = list(causes(error))
-    found = next(
-        ((row, cause) for row in _FOREIGN for cause in chain if isinstance(cause, row.types)),
-        None,
-    )
-    if found is None:
-        mapped: SourceError = Unreachable(f"{asked.host} cannot be asked ({type(error).__name__})")
-    else:
-        row, cause = found
-        mapped = row.kind(asked.told(row.words(cause, asked)))
+    fitting = ((row, cause) for row in _FOREIGN for cause in chain if isinstance(cause, row.types))
+    row, cause = next(fitting, (_FOREIGN[-1], error))
+    mapped = row.kind(asked.told(row.words(cause, asked)))
     spoken = [text for cause in chain for text in (str(cause), repr(cause))]
     secret = any(word in text for text in spoken for word in ("@", *asked.secrets))
     mapped.status = status
@@ -184,6 +179,12 @@ def _certificate(error: BaseException, asked: Asked) -> str:
     if code == 10:  # noqa: PLR2004  # X509_V_ERR_CERT_HAS_EXPIRED
         return f"certificate of {asked.host} has expired"
     return f"certificate of {asked.host} is not trusted: set tls.ca_file"
+
+
+def _system(error: BaseException, asked: Asked) -> str:
+    if type(error) is OSError and "CA certificate" in str(error):  # requests' own way to say that there is no such file
+        return f"tls.ca_file of source {asked.source} cannot be read"
+    return f"{asked.host} cannot be asked ({type(error).__name__})"
 
 
 def _proxy(error: BaseException, _asked: Asked) -> str:
@@ -246,4 +247,6 @@ _FOREIGN = (
     ),
     _Row((ConnectionError,), lambda _, asked: f"connection closed by {asked.origin}"),
     _Row((http.client.HTTPException,), lambda _, asked: f"{asked.origin} does not speak HTTP as it should", BadPayload),
+    _Row((_urllib3.ProtocolError,), lambda _, asked: f"{asked.path} answered with a body that broke off"),
+    _Row((OSError,), _system),
 )
