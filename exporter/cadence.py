@@ -1,4 +1,4 @@
-"""When a question is asked again. Pure: the clock and the chance are passed in; times are float seconds since the epoch."""
+"""When a question is asked again. Pure: clock and chance are passed in; times are float seconds since the epoch."""
 
 from dataclasses import dataclass
 from math import inf
@@ -22,7 +22,7 @@ def answered(asked_at: float, pause: float) -> Asked:
 
 
 def failed(before: Asked, now: float, ttl: float, chance: float) -> Asked:
-    """A question that failed is asked later each time: the pause doubles from `ttl`, by `chance` (0 to 1) a little less."""
+    """A question that failed is asked later each time: the pause doubles from `ttl`, less a part by `chance` (0 to 1)."""
     failures = before.failures + 1
     pause = min(LONGEST_PAUSE, ttl * 2.0 ** min(failures - 1, 16))
     return Asked(now + pause * (1 - chance / 4), failures)

@@ -1,11 +1,11 @@
 """YAML text to plain values of which each knows its line. Nothing else is constructed."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import yaml
-from yaml.constructor import SafeConstructor
 from yaml.reader import Reader
 
 from exporter.errors import ConfigError
@@ -23,6 +23,7 @@ _TAG = "tag:yaml.org,2002:"
 _NUMBERS = {_TAG + "int", _TAG + "float"}
 _TEXTS = {_TAG + kind for kind in ("str", "timestamp", "merge", "value")}
 _PLAIN = {*_NUMBERS, *_TEXTS, _TAG + "bool", _TAG + "null", _TAG + "map", _TAG + "seq"}
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
@@ -178,13 +179,12 @@ def _scalar(node: yaml.Node) -> object:
         return None
     if node.tag == _TAG + "bool":
         return text.lower() in {"yes", "true", "on"}
-    if node.tag not in _NUMBERS or not isinstance(node, yaml.ScalarNode):
-        return text
-    construct = SafeConstructor()
-    try:
-        return construct.construct_yaml_int(node) if node.tag == _TAG + "int" else construct.construct_yaml_float(node)
-    except (ValueError, IndexError):  # `0b_`, and thousands of digits: numbers to YAML's grammar only
-        return text
+    if node.tag == _TAG + "float":
+        return math.nan  # no setting takes one, so that it only has to be told from text
+    if node.tag == _TAG + "int" and _DECIMAL.fullmatch(text):
+        return int(text)
+    # YAML's other numbers are surprises (010 is 8, 1:30 is 90): they stay what was written.
+    return text
 
 
 def _start(node: yaml.Node | yaml.Event) -> tuple[int, int]:

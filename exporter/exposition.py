@@ -1,6 +1,6 @@
 """Rendered families, kept as bytes by target and joined at the scrape.
 
-prometheus-client renders; what it renders is cut at its `# HELP` lines, so that the samples of many targets can stand
+prometheus-client renders; what it renders is cut at its `# HELP` lines, so that the samples of many targets stand
 under one header. In the text format `_gcount` and `_gsum` are families of their own, and are kept apart by the same cut.
 """
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from exporter.allowance import Allowance
 from exporter.build import Target
 from exporter.metrics import TARGET_LABELS, target_labels
-
 
 FAMILIES = {
     "ci_build_target_up": ("gauge", "1 if the last read of the target succeeded.", TARGET_LABELS),
@@ -49,17 +49,6 @@ FAMILIES = {
     "ci_build_exporter_scrape_duration_seconds": ("gauge", "How long the last scrape took to answer.", ()),
 }
 """Name to type, help and labels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What a provider last said of its rate limit; None where it did not."""
-
-    limit: float | None = None
-    """Requests a period."""
-    remaining: float | None = None
-    reset_at: float | None = None
-    """When the period ends, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +102,9 @@ class Meters:
         )
 
 
-def target_families(target: Target, *, up: bool, provider: str, url: str, errors: Mapping[str, int]) -> list[Metric]:
+def target_families(
+    target: Target, *, up: bool | None, provider: str, url: str, errors: Mapping[str, int]
+) -> list[Metric]:
     """What is told of the reading of one target, but for the time of its refresh."""
     labels = target_labels(target)
     info = family("ci_build_target_info")
@@ -124,10 +115,11 @@ def target_families(target: Target, *, up: bool, provider: str, url: str, errors
     return [up_family(target, up=up), info, failed]
 
 
-def up_family(target: Target, *, up: bool) -> Metric:
-    """Whether the last read of the target succeeded."""
+def up_family(target: Target, *, up: bool | None) -> Metric:
+    """Whether the last read of the target succeeded; no sample where it was not read yet."""
     metric = family("ci_build_target_up")
-    metric.add_sample(metric.name, target_labels(target), float(up))
+    if up is not None:
+        metric.add_sample(metric.name, target_labels(target), float(up))
     return metric
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from prometheus_client import utils
 from prometheus_client.core import Metric
 from prometheus_client.samples import Exemplar
-from prometheus_client.utils import floatToGoString as _float_to_go_string
 
 from exporter.build import Build, Outcome, Target
 from exporter.statistics import Histogram, Statistics
@@ -283,7 +283,7 @@ def target_labels(target: Target) -> dict[str, str]:
 
 def go_float(value: float) -> str:
     """The number as the exposition formats write it: `600.0`, `+Inf`, `1.7e+09`."""
-    text: str = _float_to_go_string(value)  # type: ignore[no-untyped-call]  # prometheus-client has no types there
+    text: str = utils.floatToGoString(value)  # type: ignore[no-untyped-call]  # prometheus-client has no types there
     return text
 
 

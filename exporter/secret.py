@@ -25,6 +25,15 @@ class EnvToken:
         return _token(os.environ.get(self.env, ""), f"the environment variable {self.env}", "is not set, or empty")
 
 
+class _Kept:
+    """What was read last. No dataclass, so that no dump of the settings walks into it."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last: tuple[tuple[int, int, int], str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FileToken:
     """A token in a file, as Docker and Kubernetes mount secrets."""
@@ -32,7 +41,7 @@ class FileToken:
     file: Path
     place: str = field(default="", compare=False, repr=False)
     """`FILE:LINE` of the configuration that names it."""
-    _kept: dict[tuple[int, int, int], str] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _kept: _Kept = field(default_factory=_Kept, init=False, compare=False, repr=False)
 
     def read(self) -> str:
         """The token, read again when the file changed. Raises `Unauthorized` where there is no file, or none in it."""
@@ -42,8 +51,9 @@ class FileToken:
             if not stat.S_ISREG(now.st_mode):
                 raise Unauthorized(f"{origin} is not a file")
             version = (now.st_mtime_ns, now.st_size, now.st_ino)
-            if (kept := self._kept.get(version)) is not None:
-                return kept
+            last = self._kept.last
+            if last is not None and last[0] == version:
+                return last[1]
             with self.file.open("rb") as opened:
                 content = opened.read(LONGEST_TOKEN + 1)
         except OSError as error:
@@ -53,8 +63,7 @@ class FileToken:
         if len(content) > LONGEST_TOKEN:
             raise Unauthorized(f"{origin} is too large to be a token's")
         token = _token(content.decode("utf-8", "replace"), origin, "is empty")
-        self._kept.clear()
-        self._kept[version] = token
+        self._kept.last = (version, token)
         return token
 
 

@@ -1,15 +1,17 @@
 """What the collector holds of a source and of a target."""
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cachetools import LRUCache
+
+from exporter.allowance import Allowance
 from exporter.build import Target
 from exporter.cadence import Asked
 from exporter.fetch import Fetch, Observation
-from exporter.meters import Allowance, SourceStatus
-from exporter.providers import PROVIDERS, Provider
+from exporter.meters import SourceStatus
+from exporter.providers import PROVIDERS, Provider, Rejected
 from exporter.settings import Settings, Source
 from exporter.window import History, Rules
 
@@ -24,12 +26,6 @@ class Subject:
     up: bool | None = None
     """Whether the last read succeeded; None: not tried yet."""
     errors: Counter[str] = field(default_factory=Counter)
-    series: int = 0
-    """How many it shows."""
-    saved: int = 0
-    """How many it would show more if it were not folded."""
-    hidden: bool = False
-    """It shows only whether it is up: there are too many series."""
     absences: int = 0
     """Complete lists without it, in a row."""
 
@@ -47,14 +43,18 @@ class Origin:
     """Whether the last discovery succeeded; None: it was not tried, or it asked nothing."""
     tried: bool = False
     """Whether a discovery has ended, well or not."""
-    read: list[bool] = field(default_factory=list)
+    read: Counter[bool] = field(default_factory=Counter)
     """How the reads of the last round went, so far."""
-    read_before: list[bool] = field(default_factory=list)
+    read_before: Counter[bool] = field(default_factory=Counter)
     """How those of the round before went: it stands until one of the last has ended."""
+    requests: int = 0
+    """How many were made."""
     resting_until: float = 0.0
     rests: int = 0
     """In a row."""
     allowance: Allowance = field(default_factory=Allowance)
+    met: LRUCache[tuple[Target, Rejected], bool] = field(default_factory=lambda: LRUCache(10_000))
+    """Rejected records that were counted: they stand on the page at the next read too."""
 
     @property
     def name(self) -> str:
@@ -67,16 +67,23 @@ class Origin:
         reads = self.read or self.read_before
         if self.discovered is None and not reads:
             return None
-        return bool(self.discovered) or any(reads)
+        return bool(self.discovered) or reads[True] > 0
+
+    def begin_round(self) -> None:
+        """Count the reads that begin now apart from those before."""
+        if self.read:
+            self.read_before, self.read = self.read, Counter()
 
     def status(self, now: float) -> SourceStatus:
         """How it stands, for the metrics."""
-        targets = Counter({kind: 0 for kind in self.provider.kinds})
+        targets = Counter(dict.fromkeys(self.provider.kinds, 0))
         targets.update(target.kind for target in self.subjects)
         return SourceStatus(self.name, self.up, now < self.resting_until, targets, self.allowance)
 
 
-def origin_of(source: Source, timeout: float, observe: Callable[[Observation], None]) -> Origin:
+def origin_of(
+    source: Source, timeout: float, observe: Callable[[Observation], None], clock: Callable[[], float]
+) -> Origin:
     """A source as configured, before anything of it is known; each request takes at most `timeout` seconds."""
     provider = PROVIDERS[source.provider](source)
     fetch = Fetch(
@@ -87,7 +94,7 @@ def origin_of(source: Source, timeout: float, observe: Callable[[Observation], N
         timeout=timeout,
         ca_file=source.tls.ca_file,
         insecure_skip_verify=source.tls.insecure_skip_verify,
-        clock=time.time,
+        clock=clock,
     )
     return Origin(source, provider, fetch)
 

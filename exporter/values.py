@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PlainValidator,
     StrictStr,
     ValidationInfo,
@@ -202,12 +203,17 @@ def _gitlab_name(value: object) -> str | int:
     return value
 
 
+def _shown_token(token: EnvToken | FileToken) -> dict[str, str]:
+    """As a file writes it; never what was read."""
+    return {"env": token.env} if isinstance(token, EnvToken) else {"file": str(token.file)}
+
+
 Duration = Annotated[float, BeforeValidator(_seconds)]
 """Seconds, more than none. A file writes them as a Prometheus duration; code may also give a number."""
 Word = Annotated[StrictStr, AfterValidator(_word)]
 Family = Annotated[StrictStr, AfterValidator(_family)]
 FilePath = Annotated[Path, PlainValidator(_path)]
-Token = Annotated[EnvToken | FileToken, PlainValidator(_token)]
+Token = Annotated[EnvToken | FileToken, PlainValidator(_token), PlainSerializer(_shown_token)]
 Url = Annotated[StrictStr, AfterValidator(_url)]
 SourceName = Annotated[StrictStr, AfterValidator(_source_name)]
 GitLabName = Annotated[str | int, PlainValidator(_gitlab_name)]

@@ -1,4 +1,4 @@
-"""How a target's builds are read: down the pages, from the newest to where nothing can be new. Pure: it only asks for pages."""
+"""How a target's builds are read: down the pages, from the newest to where nothing can be new. Pure."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -30,8 +30,8 @@ class Walked:
 def walk(provider: Provider, target: Target, history: History, rules: Rules, now: float) -> Reading[Walked]:
     """Read the pages of a target, all or nothing.
 
-    The first walk goes down until every branch label that it meets has a full window, or the window's age; the later ones to
-    the mark of the last, less the overlap.
+    The first walk goes down until every branch label that it meets has a full window, or to the window's age; the later
+    ones go to the mark of the last, less the overlap.
     """
     met: list[Build] = []
     rejected: list[Rejected] = []

@@ -147,6 +147,11 @@ def look(history: History, rules: Rules, now: float) -> History:
     return history if now < history.cut_at else _cut(history, rules, now)
 
 
+def recut(history: History, rules: Rules, now: float) -> History:
+    """The history by other rules than before; one not read yet stays as it is."""
+    return history if history.baseline is None else _cut(_counted(history, [], rules), rules, now)
+
+
 def fold(history: History, rules: Rules, now: float) -> History:
     """The history with all its branches under one label, and no opt-in label, from now on."""
     folded = replace(history, folded=True, names=())
