@@ -53,7 +53,7 @@ def northflank(run: Run, habits: Habits, dice: Random) -> list[Plan]:
     end = "FAILURE" if run.broken or run.succeeds is not None else _northflank_end(dice)
     steps = northflank_steps(run.at, last, end, dice)
     again = end == "FAILURE" and not run.broken and dice.random() < habits.flaky
-    plans = [replace(plan, steps=steps, retried=again)]
+    plans = [replace(plan, steps=steps)]
     if again:
         later = northflank_steps(steps[-1][0] + dice.uniform(20, 240), about(habits.median, dice), "SUCCESS", dice)
         plans.append(replace(plan, steps=later, again=True))
@@ -136,7 +136,6 @@ class _Pipeline:
                     if again is not None:
                         later.append(again)
                         revivals.append(again)
-                        plan = replace(plan, retried=True)
             self.plans.append(plan)
         self.plans += later
         if not stops or self.blocked:

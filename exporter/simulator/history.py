@@ -105,13 +105,11 @@ class History:
         dice = Random(f"{self.seed}/{subject.key}/added/{number}")  # noqa: S311
         if isinstance(subject, Entity):
             steps = fates.northflank_steps(now, fates.about(subject.habits.median, dice), word, dice)
-            plan = replace(like, number=number, run=number, steps=steps, retried=False)
+            plan = replace(like, number=number, run=number, steps=steps)
         else:
             running = now + fates.about(5.0, dice)
             end = running + fates.about(subject.habits.median / 2, dice)
-            plan = replace(
-                like, number=number, steps=((now, "pending"), (running, "running"), (end, word)), retried=False
-            )
+            plan = replace(like, number=number, steps=((now, "pending"), (running, "running"), (end, word)))
         self.change(subject, plan)
         return plan
 

@@ -5,6 +5,7 @@ vendor's own client.
 """
 
 import base64
+import math
 import re
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -87,7 +88,11 @@ class Northflank:
         if build is not None and plan is None:
             return error(404, "Build not found")
         if request.method in ("GET", "HEAD"):
-            return self._build_list(request, entity, now) if plan is None else json_answer({"data": shown(plan, entity, now)})
+            return (
+                self._build_list(request, entity, now)
+                if plan is None
+                else json_answer({"data": shown(plan, entity, now)})
+            )
         if request.method == "DELETE" and plan is not None:
             if plan.at(now).status in ENDED:
                 return error(409, "The build has already concluded")
@@ -143,7 +148,9 @@ class Northflank:
         page = rows[begin : begin + size]
         more = begin + size < len(rows)
         pagination: dict[str, Any] = {"hasNextPage": more, **({"cursor": _sealed(begin + size)} if more else {})}
-        return json_answer({"data": {name: [show(row) for row in page]}, "pagination": {**pagination, "count": len(page)}})
+        return json_answer(
+            {"data": {name: [show(row) for row in page]}, "pagination": {**pagination, "count": len(page)}}
+        )
 
     def _service(self, entity: Entity, now: float) -> dict[str, Any]:
         status: dict[str, Any] = {}
@@ -181,7 +188,8 @@ def shown(plan: Plan, entity: Entity, now: float) -> dict[str, Any]:
     if ended is not None:
         build["success"] = status == "SUCCESS"
         build["message"] = MESSAGES[status]
-        build["buildConcludedAt"] = int(ended)
+        # Whole seconds, but never before the creation, whose milliseconds are told.
+        build["buildConcludedAt"] = max(int(ended), math.ceil(plan.created))
     return build
 
 

@@ -44,8 +44,6 @@ class Plan:
     """GitLab: why there is a pipeline."""
     again: bool = False
     """Another attempt at an earlier build of the same commit and name."""
-    retried: bool = False
-    """There is a later attempt at it."""
 
     @property
     def created(self) -> float:
