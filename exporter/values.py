@@ -217,4 +217,4 @@ Token = Annotated[EnvToken | FileToken, PlainValidator(_token), PlainSerializer(
 Url = Annotated[StrictStr, AfterValidator(_url)]
 SourceName = Annotated[StrictStr, AfterValidator(_source_name)]
 GitLabName = Annotated[str | int, PlainValidator(_gitlab_name)]
-Spending = Annotated[Spend | None, PlainValidator(_spend)]
+Spending = Annotated[Spend | None, BeforeValidator(_spend)]
