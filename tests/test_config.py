@@ -5,6 +5,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 from hypothesis import example, given
@@ -31,6 +32,8 @@ from exporter.settings import (
 
 DATA = Path(__file__).parent / "data" / "config"
 FAMILIES = frozenset({"ci_build_last_info", "ci_build_window_builds", "ci_build_target_up"})
+PATIENT = hypothesis.settings(deadline=None)
+"""A busy machine is no failure."""
 BAD = sorted(path.stem for path in DATA.glob("*.txt"))
 SMALLEST = "sources: [{name: a, provider: northflank, token: {env: A}}]\n"
 FULL = (DATA / "full.yaml").read_text()
@@ -228,6 +231,7 @@ def test_an_unknown_key_of_an_absurd_length_is_cut() -> None:
     assert faults(SMALLEST + "k" * 200 + ": 1\n")[0].startswith("config.yaml:2: …: unknown key")
 
 
+@PATIENT
 @given(st.text())
 @example("\ud800")
 @example("\x00")
@@ -257,6 +261,7 @@ SOURCES = st.fixed_dictionaries(
 )
 
 
+@PATIENT
 @given(st.dictionaries(KEYS, VALUES), st.lists(st.tuples(SOURCES, st.dictionaries(KEYS, VALUES))))
 def test_any_file_of_known_keys_gives_settings_or_faults_in_plain_words(
     rest: dict[str, object], sources: list[tuple[dict[str, object], dict[str, object]]]
@@ -267,6 +272,7 @@ def test_any_file_of_known_keys_gives_settings_or_faults_in_plain_words(
     assert not any(jargon in line for jargon in ("Input", "valid", "instance") for line in found or ())
 
 
+@PATIENT
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789-_.@", min_size=8))
 def test_a_token_put_literally_is_never_shown(secret: str) -> None:
     secret = f"zq{secret}"  # not a word of any message
@@ -296,6 +302,7 @@ def test_durations_are_shown_as_prometheus_shows_them(seconds: float, text: str)
     assert show_duration(seconds) == text
 
 
+@PATIENT
 @given(st.integers(min_value=0, max_value=292 * 365 * 86400 * 1000))
 def test_a_shown_duration_is_read_back(milliseconds: int) -> None:
     assert duration(show_duration(milliseconds / 1000)) == milliseconds / 1000
