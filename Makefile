@@ -1,0 +1,65 @@
+# How to work here: `make help` lists the targets. Another Python: `make PYTHON=python3.12 demo`.
+
+PYTHON ?= python3
+VENV ?= .venv
+VERSIONS := 3.11 3.12 3.13
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format pytest test-versions clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.runs  ## serve the demo on port 10065: a simulator and an exporter reading it, no account, no token
+	$(BIN)/ci-build-exporter demo
+
+test: lint pytest  ## check all that CI checks; with CI=true a missing real part (prometheus, node) is a failure
+
+lint: $(VENV)/.develops  ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.develops  ## write the files as the style wants them
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+pytest: $(VENV)/.develops tests/node_modules/.installed  ## run the tests alone, with coverage
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+test-versions:  ## run the tests on each supported Python that is here, and say which are not
+	@missing=; for version in $(VERSIONS); do \
+	  if python$$version --version >/dev/null 2>&1; then \
+	    echo "== Python $$version"; \
+	    $(MAKE) --no-print-directory pytest PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	  else missing="$$missing $$version"; fi; \
+	done; \
+	if [ -n "$$missing" ]; then echo "not here, so not tested: Python$$missing"; fi
+
+clean:  ## remove what the other targets made
+	rm -rf .venv .venv-* tests/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# Set-up happens once, and again when pyproject.toml changes.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or later is needed, and $(PYTHON) is not one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runs: pyproject.toml | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.develops: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.runs
+
+tests/node_modules/.installed: $(wildcard tests/package.json tests/package-lock.json)
+	@mkdir -p $(@D)
+	@if ! command -v npm >/dev/null; then echo "no npm here: tests with the vendors' own clients are skipped"; \
+	elif [ -n "$^" ]; then npm install --prefix tests --no-audit --no-fund && touch $@; fi
