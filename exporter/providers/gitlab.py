@@ -7,6 +7,7 @@ of v3, `doc/api/builds.md` of GitLab 8.
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import ClassVar, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -195,10 +196,12 @@ class GitLab:
         try:
             return (yield request)
         except NotFound as error:
-            if self.source.api != "v3" or getattr(error, "status", None) != 410:  # noqa: PLR2004 - Gone
+            if self.source.api != "v3" or error.status != HTTPStatus.GONE:
                 raise
             place = self.source.api_place
-            raise NotFound(f'the server no longer speaks API v3: write "api: v4" at {place}') from error
+            raise NotFound(
+                f'the server no longer speaks API v3: write "api: v4" at {place}', status=error.status
+            ) from error
 
     def _builds_path(self, target: Target) -> str:
         api = self.source.api

@@ -99,7 +99,7 @@ class Northflank:
         notes: list[str] = []
         for project in (yield from self._projects()):
             for part in KINDS:
-                if not any(self._patterns(entry, part) for entry in self._wishes(project)):
+                if not self._patterns(project, part):
                     continue
                 try:
                     listed = yield from self._listed(project, part)
@@ -119,7 +119,7 @@ class Northflank:
 
     def _projects(self) -> Reading[list[str]]:
         if self.source.projects is not None:
-            named = dict.fromkeys(project.id for project in self.source.projects)
+            named = (project.id for project in self.source.projects)
             return [project for project in named if not matches([project], self.source.exclude)]
         records = yield from walk(
             lambda cursor: self._list("projects", self._root(), 100, cursor),
@@ -138,27 +138,27 @@ class Northflank:
     def _entry(self, project: str, part: Part, record: object, names: tuple[str, str]) -> Listed:
         fields = mapping(record, "an entry")
         builds = part == "jobs" or (text(fields, "serviceType") or "").lower() in BUILDING_SERVICES
-        wanted = builds and any(
-            matches(names, self._patterns(entry, part)) and not matches(names, entry.exclude)
-            for entry in self._wishes(project)
+        wanted = builds and matches(names, self._patterns(project, part))
+        excluded = matches(names, self._wish(project).exclude) or matches(
+            (*names, f"{project}/{names[0]}"), self.source.exclude
         )
-        excluded = matches((*names, f"{project}/{names[0]}"), self.source.exclude)
         target = Target(self.source.name, KINDS[part], project, names[0]) if wanted and not excluded else None
         return Listed(*names, builds, target, _look_from(inner(inner(fields, "status"), "build")))
 
-    def _wishes(self, project: str) -> tuple[NorthflankProject, ...]:
+    def _wish(self, project: str) -> NorthflankProject:
         if self.source.projects is None:
-            return (NorthflankProject(id=project),)
-        return tuple(entry for entry in self.source.projects if entry.id == project)
+            return NorthflankProject(id=project)
+        configured = (entry for entry in self.source.projects if entry.id == project)
+        return next(configured, NorthflankProject(id=project, services=(), jobs=()))
 
-    @staticmethod
-    def _patterns(entry: NorthflankProject, part: Part) -> tuple[str, ...]:
-        return entry.services if part == "services" else entry.jobs
+    def _patterns(self, project: str, part: Part) -> tuple[str, ...]:
+        wish = self._wish(project)
+        return wish.services if part == "services" else wish.jobs
 
     def _notes(self, project: str, part: Part, listed: tuple[Listed, ...]) -> list[str]:
         key = f"sources.{self.source.name}.projects.{project}.{part}"
         notes = []
-        for pattern in (pattern for entry in self._wishes(project) for pattern in self._patterns(entry, part)):
+        for pattern in self._patterns(project, part):
             matching = [entry for entry in listed if matches((entry.id, entry.name), [pattern])]
             if pattern == "*" or any(entry.builds for entry in matching):
                 continue

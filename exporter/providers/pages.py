@@ -92,5 +92,6 @@ def walk(
 def about(error: SourceError, what: str) -> SourceError:
     """Give the same kind of error, its line beginning with what could not be listed."""
     told = type(error)(f"{what}: {error}")
+    told.__dict__.update(error.__dict__)
     told.__cause__ = error
     return told

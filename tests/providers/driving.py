@@ -1,0 +1,110 @@
+"""What stands in for the network: answers by path, and what was asked; and the golden pairs of `tests/data`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+
+from exporter.errors import NotFound, SourceError
+from exporter.providers import Page
+from exporter.settings import EnvToken, GitLabSource, NorthflankProject, NorthflankSource
+from exporter.wire import Answer, Reading, Request
+
+T = TypeVar("T")
+
+DATA = Path(__file__).parent.parent / "data"
+TOKEN = EnvToken("TOKEN")
+
+
+def northflank(
+    *projects: NorthflankProject, exclude: tuple[str, ...] = (), team: str | None = None
+) -> NorthflankSource:
+    return NorthflankSource(
+        name="nf", provider="northflank", token=TOKEN, projects=projects or None, exclude=exclude, team=team
+    )
+
+
+def gitlab(
+    *projects: str | int, groups: tuple[str | int, ...] = (), exclude: tuple[str, ...] = (), v3: bool = False
+) -> GitLabSource:
+    return GitLabSource(
+        name="gl",
+        provider="gitlab",
+        url="https://gitlab.example.com",
+        api="v3" if v3 else "v4",
+        token=TOKEN,
+        projects=projects,
+        groups=groups,
+        exclude=exclude,
+        api_place="config.yaml:7",
+    )
+
+
+@dataclass
+class Server:
+    """Answers by path, or by path and query; a `SourceError` is raised instead, what is not there is not found."""
+
+    answers: Mapping[str, object]
+    asked: list[Request] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        return [line(request) for request in self.asked]
+
+    def read(self, reading: Reading[T]) -> T:
+        try:
+            request = next(reading)
+            while True:
+                self.asked.append(request)
+                answer = self.answer(request)
+                request = reading.throw(answer) if isinstance(answer, SourceError) else reading.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def answer(self, request: Request) -> Answer | SourceError:
+        found = self.answers.get(line(request), self.answers.get(request.path, NotFound("not found (404)")))
+        if isinstance(found, Answer | SourceError):
+            return found
+        return answer(found)
+
+
+def line(request: Request) -> str:
+    return request.path + "?" + "&".join(f"{key}={value}" for key, value in request.params)
+
+
+def answer(value: object, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(200, value if isinstance(value, bytes) else orjson.dumps(value), headers or {})
+
+
+def once(body: bytes, reading: Reading[T]) -> T:
+    """Answer the only request of a reading."""
+    next(reading)
+    try:
+        reading.send(Answer(200, body))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("asked for more")
+
+
+def shown(page: Page) -> object:
+    """A page as its `.expected.json` has it: without what is absent."""
+    builds = [{key: value for key, value in asdict(build).items() if value not in (None, "")} for build in page.builds]
+    rejected = [asdict(each) for each in page.rejected]
+    return {"builds": builds, "rejected": rejected, "cursor": page.cursor}
+
+
+def cases(folder: str, wanted: Callable[[str], bool]) -> list[str]:
+    names = [path.name.removesuffix(".json") for path in sorted((DATA / folder).glob("*.json"))]
+    return [name for name in names if "." not in name and wanted(name)]
+
+
+def case(folder: str, name: str) -> bytes:
+    return (DATA / folder / f"{name}.json").read_bytes()
+
+
+def expected(folder: str, name: str) -> object:
+    value: object = orjson.loads((DATA / folder / f"{name}.expected.json").read_bytes())
+    return value
