@@ -24,9 +24,9 @@ LAYERS: dict[int, tuple[str, ...]] = {
     ),
     2: ("allowance", "metrics", "meters", "connection", "refusal", "fetch"),
     3: ("providers", "walk", "exposition", "store"),
-    4: ("source", "readers", "reads", "collector", "operate"),
+    4: ("source", "display", "readers", "reads", "collector", "operate"),
     5: ("web",),
-    6: ("simulator", "demo", "cli", "__main__"),
+    6: ("logs", "simulator", "demo", "cli", "__main__"),
 }
 """Layer to modules and packages, which need not exist yet.
 
