@@ -166,6 +166,7 @@ class _Pipeline:
             stage=step.stage,
             allow_failure=step.allow_failure,
             source=run.source,
+            pushed=run.at,
         )
 
     def _executed(self, plan: Plan, step: Step, *, fails: bool) -> Plan:

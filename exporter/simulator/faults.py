@@ -187,7 +187,7 @@ def _with_broken_records(answer: Answer) -> Answer:
         lambda build: _without(build, "id"),
         lambda build: {**build, **_early_end(build)},
         lambda build: {**build, "status": "REIMAGINED"},
-        lambda build: dict.fromkeys(build),
+        dict.fromkeys,
         lambda _: "not a build",
     )
     broken = [breakage(build) for breakage, build in zip(breakages, builds, strict=False)]

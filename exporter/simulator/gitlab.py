@@ -5,6 +5,7 @@ The shapes are those of https://docs.gitlab.com/api/jobs/ and, of v3, of `doc/ap
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -23,10 +24,11 @@ SCOPES_V4 = SCOPES_V3 | {
 CANCELABLE = frozenset({"created", "pending", "running", "manual"})
 RETRYABLE = frozenset({"success", "failed", "canceled"})
 ROUTE = re.compile(
-    r"/api/(?P<version>v[34])/(?:(?P<user>user)|groups/(?P<group>[^/]+)/projects|projects/(?P<project>[^/]+)(?P<rest>/.*)?)"
+    r"/api/(?P<version>v[34])/"
+    r"(?:(?P<user>user)|groups/(?P<group>[^/]+)/projects|projects/(?P<project>[^/]+)(?P<rest>/.*)?)"
 )
 ONE = re.compile(r"/(?P<word>jobs|builds)/(?P<number>\d+)(?:/(?P<change>cancel|retry))?")
-PIPELINE = re.compile(r"/pipelines/(?P<run>\d+)(?P<jobs>/jobs)?")
+PIPELINES = re.compile(r"/pipelines(?:/(?P<run>\d+)(?P<jobs>/jobs)?)?")
 COMMIT = re.compile(r"/repository/commits/(?P<sha>[0-9a-f]{7,40})(?P<builds>/builds)?")
 GONE = json_answer({"error": "API V3 is no longer supported. Use API V4 instead."}, 410)
 
@@ -40,6 +42,20 @@ def message(status: int, text: str) -> Answer:
 
 NO_PROJECT = message(404, "Project Not Found")
 NOT_FOUND = message(404, "Not Found")
+NOT_ALLOWED = json_answer({"error": "405 Not Allowed"}, 405)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request about a project, and what its answer depends on besides the history."""
+
+    request: Request
+    version: str
+    """`v3` or `v4`."""
+    project: GitLabProject
+    now: float
+    url: str
+    """The host of all links."""
 
 
 class GitLab:
@@ -58,7 +74,7 @@ class GitLab:
         match = ROUTE.fullmatch(request.path)
         if match is None:
             return json_answer({"error": "404 Not Found"}, 404)
-        version, group, project, rest = match.group("version", "group", "project", "rest")
+        version, group, rest = match.group("version", "group", "rest")
         if version == "v3" and not self.v3:
             return GONE
         url = self.url or f"http://{request.headers.get('host', 'gitlab.example.com')}"
@@ -66,14 +82,8 @@ class GitLab:
             return json_answer({"id": 1, "username": "simulator", "name": "Simulator", "state": "active"})
         if group is not None:
             return self._group(request, unquote(group), now, url) if version == "v4" else NOT_FOUND
-        found = self._project(project, version)
-        if found is None:
-            return NO_PROJECT
-        if not rest:
-            return json_answer(project_record(found, url, self._activity(now)))
-        if not found.jobs_enabled:
-            return message(403, "Forbidden")
-        return self._inside(request, found, version, rest, now, url)
+        found = self._project(match.group("project"), version)
+        return NO_PROJECT if found is None else self._about(Asked(request, version, found, now, url), rest or "")
 
     def find(self, path: str) -> GitLabProject | None:
         """The project whose list of jobs or builds `path` is."""
@@ -85,106 +95,116 @@ class GitLab:
     def _project(self, name: str, version: str) -> GitLabProject | None:
         return self._known.get(name) or (self._paths.get(unquote(name)) if version == "v4" else None)
 
-    def _inside(
-        self, request: Request, project: GitLabProject, version: str, rest: str, now: float, url: str
-    ) -> Answer:
-        show = self._shown(project, version, now, url)
-        word = "jobs" if version == "v4" else "builds"
-        if rest == f"/{word}":
-            return self._list(request, self._history.newest(project, now, _below(request)), show, version, now, url)
+    def _about(self, asked: Asked, rest: str) -> Answer:
+        project = asked.project
         one = ONE.fullmatch(rest)
+        if asked.request.method not in ("GET", "HEAD") and not (one and one.group("change")):
+            return NOT_ALLOWED
+        if not rest:
+            return json_answer(project_record(project, asked.url, _activity(asked.now)))
+        if not project.jobs_enabled:
+            return message(403, "Forbidden")
+        word = "jobs" if asked.version == "v4" else "builds"
+        if rest == f"/{word}":
+            return self._list(asked, self._history.newest(project, asked.now, _below(asked.request)))
         if one is not None and one.group("word") == word:
-            plan = self._history.find(project, int(one.group("number")), now)
-            if plan is None:
-                return NOT_FOUND
-            if one.group("change") is None:
-                return json_answer(show(plan))
-            return self._change(request, project, plan, one.group("change"), now, show)
+            return self._one(asked, int(one.group("number")), one.group("change"))
         commit = COMMIT.fullmatch(rest)
-        if commit is not None:
-            return self._commit(request, project, commit, version, now, url)
-        return self._pipelines(request, project, rest, now, url) if version == "v4" else NOT_FOUND
+        return self._pipelines(asked, rest) if commit is None else self._commit(asked, commit)
 
-    def _shown(self, project: GitLabProject, version: str, now: float, url: str) -> Show:
+    def _shown(self, asked: Asked) -> Show:
         """How the plans of one answer are shown; each of their pipelines is looked at once."""
-        if version == "v3":
-            return lambda plan: build_record(project, plan, now, url)
+        if asked.version == "v3":
+            return lambda plan: build_record(asked.project, plan, asked.now, asked.url)
         pipelines: dict[int, dict[str, Any]] = {}
 
         def show(plan: Plan) -> dict[str, Any]:
             if plan.run not in pipelines:
-                pipelines[plan.run] = pipeline_record(project, self._history.run(project, plan.run, now), now, url)
-            return job_record(project, plan, pipelines[plan.run], now, url)
+                pipelines[plan.run] = self._pipeline(asked, plan.run)
+            return job_record(asked.project, plan, pipelines[plan.run], asked.now, asked.url)
 
         return show
 
-    def _list(self, request: Request, plans: Iterable[Plan], show: Show, version: str, now: float, url: str) -> Answer:
+    def _pipeline(self, asked: Asked, run: int) -> dict[str, Any]:
+        plans = self._history.run(asked.project, run, asked.now)
+        return pipeline_record(asked.project, plans, asked.now, asked.url)
+
+    def _list(self, asked: Asked, plans: Iterable[Plan]) -> Answer:
+        request = asked.request
         scope = {*request.query.get("scope[]", ()), *request.query.get("scope", ())}
-        if scope - (SCOPES_V4 if version == "v4" else SCOPES_V3):
+        if scope - (SCOPES_V4 if asked.version == "v4" else SCOPES_V3):
             return json_answer({"error": "scope does not have a valid value"}, 400)
         if scope:
-            plans = (plan for plan in plans if plan.at(now).status in scope)
-        size = request.page_size(PAGE)
-        if request.first("pagination") == "keyset":
-            if request.first("order_by", "id") != "id" or request.first("sort", "desc") != "desc":
-                return json_answer({"error": "Keyset pagination is not yet available for this type of request"}, 405)
-            return _keyset_page(request, plans, show, size, url)
-        return _offset_page(request, plans, show, size, url)
+            plans = (plan for plan in plans if plan.at(asked.now).status in scope)
+        if asked.version == "v3" or request.first("pagination") != "keyset":
+            return _offset_page(request, plans, self._shown(asked), asked.url)
+        if request.first("order_by", "id") != "id" or request.first("sort", "desc") != "desc":
+            return json_answer({"error": "Keyset pagination is not yet available for this type of request"}, 405)
+        return _keyset_page(request, plans, self._shown(asked), asked.url)
 
-    def _pipelines(self, request: Request, project: GitLabProject, rest: str, now: float, url: str) -> Answer:
-        def show(plan: Plan) -> dict[str, Any]:
-            return pipeline_record(project, self._history.run(project, plan.run, now), now, url)
-
-        if rest == "/pipelines":
-            sha = request.first("sha")
-            firsts = _one_a_run(plan for plan in self._history.newest(project, now) if sha in ("", plan.sha))
-            return _offset_page(request, firsts, show, request.page_size(PAGE), url)
-        match = PIPELINE.fullmatch(rest)
-        plans = self._history.run(project, int(match.group("run")), now) if match else []
-        if not plans or match is None:
+    def _pipelines(self, asked: Asked, rest: str) -> Answer:
+        match = PIPELINES.fullmatch(rest)
+        if match is None or asked.version == "v3":
             return NOT_FOUND
-        if not match.group("jobs"):
-            return json_answer(show(plans[0]))
-        if request.first("include_retried") != "true":
+        if match.group("run") is None:
+            sha = asked.request.first("sha")
+            plans: Iterable[Plan] = self._history.newest(asked.project, asked.now)
+            runs = _runs(plan for plan in plans if sha in ("", plan.sha))
+            return _offset_page(asked.request, runs, lambda run: self._pipeline(asked, run), asked.url)
+        plans = self._history.run(asked.project, int(match.group("run")), asked.now)
+        if not plans:
+            return NOT_FOUND
+        if match.group("jobs") is None:
+            return json_answer(self._pipeline(asked, plans[0].run))
+        if asked.request.first("include_retried") != "true":
             names: dict[str, Plan] = {}
             for plan in plans:
                 names.setdefault(plan.name, plan)
             plans = list(names.values())
-        return self._list(request, plans, self._shown(project, "v4", now, url), "v4", now, url)
+        return self._list(asked, plans)
 
-    def _commit(
-        self, request: Request, project: GitLabProject, match: re.Match[str], version: str, now: float, url: str
-    ) -> Answer:
-        sha = match.group("sha")
-        plans = [plan for plan in self._history.newest(project, now) if plan.sha.startswith(sha)]
-        if not plans:
+    def _commit(self, asked: Asked, match: re.Match[str]) -> Answer:
+        """The commit, which exists as soon as it is built; or, in v3, its builds."""
+        sha, plans = match.group("sha"), self._history.newest(asked.project, asked.now)
+        built = [plan for plan in plans if plan.sha.startswith(sha)]
+        if not built:
             return message(404, "Commit Not Found")
-        if not match.group("builds"):
-            return json_answer(commit_record(project, plans[0], url))
-        if version == "v4":
-            return NOT_FOUND
-        return self._list(request, plans, self._shown(project, version, now, url), version, now, url)
+        if match.group("builds") is None:
+            return json_answer(commit_record(asked.project, built[0], asked.url))
+        return self._list(asked, built) if asked.version == "v3" else NOT_FOUND
 
-    def _change(
-        self, request: Request, project: GitLabProject, plan: Plan, change: str, now: float, show: Show
-    ) -> Answer:
-        """Cancels a job, or adds another attempt at it in its pipeline. 403 where its status does not allow that."""
-        if request.method != "POST":
-            return json_answer({"error": "405 Not Allowed"}, 405)
-        status = plan.at(now).status
-        if change == "cancel":
-            if status not in CANCELABLE:
-                return message(403, "Forbidden - Job is not cancelable")
-            plan = plan.cut(now, "canceled")
-            self._history.change(project, plan)
-            for other in self._history.run(project, plan.run, now):
-                if other.at(now).status == "created" and other.number != plan.number:
-                    self._history.change(project, other.cut(now, "skipped"))
-            return json_answer(show(plan), 201)
-        attempts = [other for other in self._history.run(project, plan.run, now) if other.name == plan.name]
-        if status not in RETRYABLE or attempts[0].number != plan.number:
-            return message(403, "Forbidden - Job is not retryable")
-        return json_answer(show(self._history.add(project, now, plan, "success")), 201)
+    def _one(self, asked: Asked, number: int, change: str | None) -> Answer:
+        plan = self._history.find(asked.project, number, asked.now)
+        if plan is None:
+            return NOT_FOUND
+        if change is None:
+            return json_answer(self._shown(asked)(plan))
+        if asked.request.method != "POST":
+            return NOT_ALLOWED
+        changed = self._canceled(asked, plan) if change == "cancel" else self._retried(asked, plan)
+        if changed is None:
+            return message(403, f"Forbidden - Job is not {'cancelable' if change == 'cancel' else 'retryable'}")
+        return json_answer(self._shown(asked)(changed), 201)
+
+    def _canceled(self, asked: Asked, plan: Plan) -> Plan | None:
+        """The cancelled job, for which those that waited are skipped; None where it has ended."""
+        project, now = asked.project, asked.now
+        if plan.at(now).status not in CANCELABLE:
+            return None
+        canceled = plan.cut(now, "canceled")
+        self._history.change(project, canceled)
+        for other in self._history.run(project, plan.run, now):
+            if other.at(now).status == "created":
+                self._history.change(project, other.cut(now, "skipped"))
+        return canceled
+
+    def _retried(self, asked: Asked, plan: Plan) -> Plan | None:
+        """Another attempt in the same pipeline; None where it has not ended or is not the newest attempt."""
+        run = self._history.run(asked.project, plan.run, asked.now)
+        newest = next((other for other in run if other.name == plan.name), plan)
+        if plan.at(asked.now).status not in RETRYABLE or newest.number != plan.number:
+            return None
+        return self._history.add(asked.project, asked.now, plan, "success")
 
     def _group(self, request: Request, group: str, now: float, url: str) -> Answer:
         inside = [project for project in self._projects if project.path.startswith(f"{group}/")]
@@ -195,15 +215,14 @@ class GitLab:
         archived = request.first("archived")
         if archived:
             inside = [project for project in inside if project.archived == (archived == "true")]
-        activity = self._activity(now)
+        activity = _activity(now)
         ordered = sorted(inside, key=lambda project: project.id, reverse=request.first("sort", "desc") == "desc")
-        return _offset_page(
-            request, ordered, lambda project: project_record(project, url, activity), request.page_size(PAGE), url
-        )
+        return _offset_page(request, ordered, lambda project: project_record(project, url, activity), url)
 
-    def _activity(self, now: float) -> float:
-        """GitLab notes activity once an hour at most."""
-        return now // HOUR * HOUR
+
+def _activity(now: float) -> float:
+    """GitLab notes activity once an hour at most."""
+    return now // HOUR * HOUR
 
 
 def _below(request: Request) -> int | None:
@@ -211,12 +230,13 @@ def _below(request: Request) -> int | None:
     return int(cursor) if request.first("pagination") == "keyset" and cursor.isdecimal() else None
 
 
-def _one_a_run(plans: Iterable[Plan]) -> Iterator[Plan]:
+def _runs(plans: Iterable[Plan]) -> Iterator[int]:
+    """Each pipeline of these jobs once."""
     seen: set[int] = set()
     for plan in plans:
         if plan.run not in seen:
             seen.add(plan.run)
-            yield plan
+            yield plan.run
 
 
 def _link(request: Request, url: str, relation: str, change: dict[str, str]) -> str:
@@ -224,7 +244,8 @@ def _link(request: Request, url: str, relation: str, change: dict[str, str]) -> 
     return f'<{url}{request.path}?{urlencode(query, doseq=True)}>; rel="{relation}"'
 
 
-def _keyset_page(request: Request, plans: Iterable[Plan], show: Show, size: int, url: str) -> Answer:
+def _keyset_page(request: Request, plans: Iterable[Plan], show: Show, url: str) -> Answer:
+    size = request.page_size(PAGE)
     page = list(islice(plans, size + 1))
     headers = {"x-per-page": str(size)}
     if len(page) > size:
@@ -233,9 +254,9 @@ def _keyset_page(request: Request, plans: Iterable[Plan], show: Show, size: int,
     return json_answer([show(plan) for plan in page], headers=headers)
 
 
-def _offset_page(request: Request, rows: Iterable[Any], show: Callable[[Any], Any], size: int, url: str) -> Answer:
+def _offset_page(request: Request, rows: Iterable[Any], show: Callable[[Any], Any], url: str) -> Answer:
     """A page by its number. No total: the jobs list of GitLab bears none."""
-    number = request.number("page", 1)
+    number, size = request.number("page", 1), request.page_size(PAGE)
     page = list(islice(rows, (number - 1) * size, number * size + 1))
     more = len(page) > size
     links = [_link(request, url, "first", {"page": "1", "per_page": str(size)})]

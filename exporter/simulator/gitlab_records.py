@@ -128,6 +128,7 @@ def build_record(project: GitLabProject, plan: Plan, now: float, url: str) -> di
     status, _, started, ended = plan.at(now)
     commit = commit_record(project, plan, url)
     user = _user(plan.sha, url)
+    runner = None if started is None else {name: _runner(plan.number)[name] for name in ("id", "description", "active")}
     names = ("author_email", "author_name", "created_at", "id", "message", "short_id", "title")
     return {
         "commit": {name: commit[name] for name in names},
@@ -138,7 +139,7 @@ def build_record(project: GitLabProject, plan: Plan, now: float, url: str) -> di
         "id": plan.number,
         "name": plan.name,
         "ref": plan.ref,
-        "runner": None if started is None else {name: _runner(plan.number)[name] for name in ("id", "description", "active")},
+        "runner": runner,
         "stage": plan.stage,
         "started_at": iso_or_none(started),
         "status": status,
@@ -164,8 +165,8 @@ def build_record(project: GitLabProject, plan: Plan, now: float, url: str) -> di
 def commit_record(project: GitLabProject, plan: Plan, url: str) -> dict[str, Any]:
     """The commit of a build."""
     name, username = _author(plan.sha)
-    # Written some minutes before it was pushed; by someone whose clock has another offset.
-    when = iso(int(plan.sha[:4], 16) % 900 + 1.7e9).replace("Z", "+02:00")
+    # Written some minutes before it was pushed; commits bear an offset where all else bears `Z`.
+    when = iso(plan.pushed - 30 - int(plan.sha[:4], 16) % 900).replace("Z", "+00:00")
     title = TITLES[int(plan.sha[4:8], 16) % len(TITLES)]
     return {
         "id": plan.sha,

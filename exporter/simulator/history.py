@@ -4,10 +4,10 @@ Time is cut into spans of four hours. What begins in a span follows from a gener
 so any part of the past (and of the future, which is not shown) is found without what lies between, and nothing grows
 with time: spans are kept in caches of bounded size. What callers change lies over it in memory.
 
-A number (GitLab's id) is `((tick · projects + project) · 5 + kind) + 2^31`. Ticks are quarters of a second; a run begins
-at a multiple of 16 of them and its jobs take the ones that follow. `kind` is 0 for first attempts, 1 to 3 in turn for the
-retries that three neighbouring spans give rise to, 4 for what callers add. So numbers ascend with time, and none is given
-twice.
+A number (GitLab's id) is `((tick * projects + project) * 5 + kind) + 2^31`. Ticks are quarters of a second; a
+run begins at a multiple of 16 of them and its jobs take the ones that follow. `kind` is 0 for first attempts, 1 to 3 in
+turn for the retries that three neighbouring spans give rise to, 4 for what callers add. So numbers ascend with time, and
+none is given twice.
 """
 
 import hashlib
@@ -55,12 +55,12 @@ class History:
         self._placed = lru_cache(SPANS_KEPT)(self._place)
 
     def newest(self, subject: Subject, now: float, below: int | None = None) -> Iterator[Plan]:
-        """Its builds that exist at `now`, the newest first; only those with a number under `below`, where it is given."""
+        """Its builds that exist at `now`, the newest first; with numbers under `below`, where it is given."""
         last = int(now // SPAN)
         span = last if below is None else min(last, self._span(subject, below))
         changes = self._changes.get(subject.key)
         while span >= self._first:
-            plans = self._placed(subject, span)
+            plans: Iterable[Plan] = self._placed(subject, span)
             if changes:
                 ours = [plan for plan in changes.values() if self._span(subject, plan.number) == span]
                 plans = _overlaid(plans, ours) if ours else plans
@@ -75,10 +75,8 @@ class History:
         if changed is not None:
             return changed if changed.created <= now else None
         span = self._span(subject, number)
-        for plan in self._placed(subject, span) if self._first <= span <= now // SPAN else ():
-            if plan.number == number:
-                return plan if plan.created <= now else None
-        return None
+        plans = self._placed(subject, span) if self._first <= span <= now // SPAN else ()
+        return next((plan for plan in plans if plan.number == number and plan.created <= now), None)
 
     def run(self, subject: Subject, run: int, now: float) -> list[Plan]:
         """The builds of a run that exist at `now`, the newest first; empty where there is no such run."""
@@ -174,20 +172,15 @@ class History:
         habits = subject.habits
         dice = Random(f"{self.seed}/{subject.key}/{span}")  # noqa: S311
         slots = SPAN * TICKS // SLOT
-        extras = {}
+        extras: dict[int, Extra] = {}
         for extra in habits.extras:
-            at = self.start + extra.at
-            if at // SPAN == span:
-                extras[int(at % SPAN) * TICKS // SLOT] = (at, extra)
-        for slot in sorted(
-            extras.keys() | {dice.randrange(slots) for _ in range(poisson(habits.per_hour * SPAN / 3600, dice))}
-        ):
-            at, extra = extras.get(slot, (span * SPAN + (slot * SLOT + 0.9 * dice.random()) / TICKS, None))
-            if extra is not None:
-                at = span * SPAN + (slot * SLOT + 0.5) / TICKS
-            elif at >= self.start + habits.until:
-                continue
-            yield slot, self._set_off(subject, at, slot, extra)
+            if (self.start + extra.at) // SPAN == span:
+                extras[int((self.start + extra.at) % SPAN) * TICKS // SLOT] = extra
+        count = poisson(habits.per_hour * SPAN / 3600, dice)
+        for slot in sorted(extras.keys() | {dice.randrange(slots) for _ in range(count)}):
+            at = span * SPAN + (slot * SLOT + slot * 0.377 % 0.9) / TICKS
+            if slot in extras or at < self.start + habits.until:
+                yield slot, self._set_off(subject, at, slot, extras.get(slot))
 
     def _set_off(self, subject: Subject, at: float, slot: int, extra: Extra | None) -> Run:
         stride, index = self._stride(subject)
@@ -225,7 +218,7 @@ def _aside(run: Run, throw: float, dice: Random, *, gitlab: bool) -> Run:
     return replace(run, ref=f"v{version}.{dice.randrange(10)}", tag=True)
 
 
-def _overlaid(plans: tuple[Plan, ...], changes: Iterable[Plan]) -> list[Plan]:
+def _overlaid(plans: Iterable[Plan], changes: Iterable[Plan]) -> list[Plan]:
     """`plans` with those of `changes` in their places and among them, the newest first."""
     merged = {plan.number: plan for plan in plans} | {plan.number: plan for plan in changes}
     return sorted(merged.values(), key=lambda plan: plan.number, reverse=True)

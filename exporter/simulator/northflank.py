@@ -1,7 +1,7 @@
 """Northflank's API: a request and a clock give an answer.
 
-The shapes are those of https://northflank.com/docs/v1/api (list service builds, list job builds) and of the types in the
-vendor's own client.
+The shapes are those of https://northflank.com/docs/v1/api (list service builds, list job builds) and of the types in
+the vendor's own client.
 """
 
 import base64
@@ -65,40 +65,41 @@ class Northflank:
             return error(405, "Method not allowed")
         if match.group("login"):
             return json_answer({"data": {"user": {"id": "simulated"}, "teams": [{"id": TEAM, "name": TEAM}]}})
+        return self._about(request, project, kind, now)
+
+    def _about(self, request: Request, project: str | None, kind: str | None, now: float) -> Answer:
         if project is None:
-            return self._list(request, "projects", list(self._projects.values()), _project)
+            return _page(request, "projects", list(self._projects.values()), _project)
         if project not in self._projects:
             return error(404, "Project not found")
         found = self._projects[project]
         if kind == "services":
-            return self._list(request, kind, found.services, lambda entity: self._service(entity, now))
-        if kind == "jobs":
-            return self._list(request, kind, found.jobs, _job)
-        return json_answer({"data": _project(found)})
+            return _page(request, kind, found.services, lambda entity: self._service(entity, now))
+        return _page(request, kind, found.jobs, _job) if kind else json_answer({"data": _project(found)})
 
     def find(self, path: str) -> Entity | None:
         """The service or job whose list of builds `path` is."""
         match = ROUTE.fullmatch(path)
-        return self._entities.get(match.group("project", "kind", "name")) if match else None
+        return self._entities.get((match["project"], match["kind"], match["name"])) if match else None
 
     def _builds(self, request: Request, entity: Entity, build: str | None, now: float) -> Answer:
-        if build is None and request.method == "POST":
-            return self._begin(request, entity, now)
-        plan = None if build is None else self._plan(entity, build, now)
-        if build is not None and plan is None:
+        if build is None:
+            if request.method == "POST":
+                return self._begin(request, entity, now)
+            reads = request.method in ("GET", "HEAD")
+            return self._build_list(request, entity, now) if reads else error(405, "Method not allowed")
+        plan = self._plan(entity, build, now)
+        if plan is None:
             return error(404, "Build not found")
         if request.method in ("GET", "HEAD"):
-            return (
-                self._build_list(request, entity, now)
-                if plan is None
-                else json_answer({"data": shown(plan, entity, now)})
-            )
-        if request.method == "DELETE" and plan is not None:
-            if plan.at(now).status in ENDED:
-                return error(409, "The build has already concluded")
-            self._history.change(entity, plan.cut(now, "ABORTED"))
-            return json_answer({"data": {}})
-        return error(405, "Method not allowed")
+            return json_answer({"data": shown(plan, entity, now)})
+        return self._abort(entity, plan, now) if request.method == "DELETE" else error(405, "Method not allowed")
+
+    def _abort(self, entity: Entity, plan: Plan, now: float) -> Answer:
+        if plan.at(now).status in ENDED:
+            return error(409, "The build has already concluded")
+        self._history.change(entity, plan.cut(now, "ABORTED"))
+        return json_answer({"data": {}})
 
     def _plan(self, entity: Entity, build: str, now: float) -> Plan | None:
         # Numbers run a little ahead of the clock where several builds begin at once.
@@ -115,7 +116,7 @@ class Northflank:
             return error(400, "The body is not an object")
         if entity.type == "deployment":
             return error(400, "The service does not build")
-        newest = next(iter(self._history.newest(entity, now)), None)
+        newest = next(self._history.newest(entity, now), None)
         like = Plan(0, 0, (), newest.sha if newest else "0" * 40, entity.habits.default)
         sha, ref, pull = body.get("sha") or like.sha, body.get("branch") or like.ref, body.get("pullRequestId")
         plan = self._history.add(entity, now, Plan(0, 0, (), sha, ref, pull_request=pull), "SUCCESS")
@@ -137,20 +138,6 @@ class Northflank:
             pagination["cursor"] = _sealed(plans[-1].number)
         pagination["count"] = len(plans)
         return json_answer({"data": {"builds": [shown(plan, entity, now) for plan in plans]}, "pagination": pagination})
-
-    def _list(self, request: Request, name: str, rows: Sequence[Any], show: Callable[[Any], Any]) -> Answer:
-        size = request.page_size(PAGE)
-        cursor = request.first("cursor")
-        opened = _opened(cursor)
-        if cursor and opened is None:
-            return error(400, "Invalid cursor")
-        begin = (request.number("page", 1) - 1) * size if opened is None else opened
-        page = rows[begin : begin + size]
-        more = begin + size < len(rows)
-        pagination: dict[str, Any] = {"hasNextPage": more, **({"cursor": _sealed(begin + size)} if more else {})}
-        return json_answer(
-            {"data": {name: [show(row) for row in page]}, "pagination": {**pagination, "count": len(page)}}
-        )
 
     def _service(self, entity: Entity, now: float) -> dict[str, Any]:
         status: dict[str, Any] = {}
@@ -191,6 +178,19 @@ def shown(plan: Plan, entity: Entity, now: float) -> dict[str, Any]:
         # Whole seconds, but never before the creation, whose milliseconds are told.
         build["buildConcludedAt"] = max(int(ended), math.ceil(plan.created))
     return build
+
+
+def _page(request: Request, name: str, rows: Sequence[Any], show: Callable[[Any], Any]) -> Answer:
+    size = request.page_size(PAGE)
+    cursor = request.first("cursor")
+    opened = _opened(cursor)
+    if cursor and opened is None:
+        return error(400, "Invalid cursor")
+    begin = (request.number("page", 1) - 1) * size if opened is None else opened
+    page = rows[begin : begin + size]
+    more = begin + size < len(rows)
+    pagination: dict[str, Any] = {"hasNextPage": more, **({"cursor": _sealed(begin + size)} if more else {})}
+    return json_answer({"data": {name: [show(row) for row in page]}, "pagination": {**pagination, "count": len(page)}})
 
 
 def _project(project: NorthflankProject) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Plan:
     """GitLab's `failure_reason`, shown once it failed."""
     source: str = "push"
     """GitLab: why there is a pipeline."""
+    pushed: float = 0.0
+    """When the run was set off, epoch seconds."""
     again: bool = False
     """Another attempt at an earlier build of the same commit and name."""
 

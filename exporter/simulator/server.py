@@ -1,7 +1,7 @@
 """The simulator as an HTTP server: the only module here that reads a clock, opens sockets and keeps counts.
 
-It is made of the standard library's threading server rather than of an ASGI one because the faults need the socket itself:
-a body shorter than promised, a true reset, a connection on which nothing ever comes.
+It is made of the standard library's threading server rather than of an ASGI one because the faults need the socket
+itself: a body shorter than promised, a true reset, a connection on which nothing ever comes.
 """
 
 import contextlib
@@ -46,16 +46,18 @@ class Served(NamedTuple):
 class Simulator:
     """Northflank (`/v1`) and GitLab (`/api/v4`, `/api/v3`) at one address.
 
-    `listen` is host and port, 0 for any free one; `latency` is in seconds, for every answer over HTTP; `rate_limit` holds
-    for each of the two providers by itself, None is without limit and without its headers; `clock` gives epoch seconds, and
-    what it gives at the making is the moment from which the world counts. Public attributes: `faults`; `requests`, the
-    newest 100,000 served; `northflank.build_status`, `gitlab.v3` and `gitlab.url`, which may be set at any time.
+    `listen` is host and port, 0 for any free one; `latency` is in seconds, for every answer over HTTP; `rate_limit`
+    holds for each of the two providers by itself, None is without limit and without its headers; `clock` gives epoch
+    seconds, and what it gives at the making is the moment from which the world counts. Public attributes: `faults`;
+    `requests`, the newest 100,000 served; `northflank.build_status`, `gitlab.v3` and `gitlab.url`, which may be set at
+    any time.
     """
 
     def __init__(  # noqa: PLR0913 - a simulator is made of its conditions
         self,
         world: World,
         listen: tuple[str, int] = ("127.0.0.1", 0),
+        *,
         latency: float = 0.0,
         rate_limit: Limit | None = None,
         clock: Callable[[], float] = time.time,
@@ -236,7 +238,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(answer, effect)
 
-    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the names are http.server's
+    do_POST = do_GET  # noqa: N815
+    do_PUT = do_GET  # noqa: N815
+    do_DELETE = do_GET  # noqa: N815
 
     def _send(self, answer: Answer, effect: Effect) -> None:
         body, headers = answer.body, dict(answer.headers)
