@@ -40,7 +40,7 @@ def _shop() -> NorthflankProject:
         return Entity(name, "shop", "service", kind, habits, tags)
 
     services = (
-        service("web", Habits(5.0, 150.0, failure=0.05), tags=("frontend",)),
+        service("web", Habits(24.0, 60.0, failure=0.05, steady=True), tags=("frontend",)),
         service("api", Habits(4.0, 210.0, failure=0.08), tags=("backend",)),
         service("checkout", Habits(2.5, 190.0, default_share=0.7, broken_from=-6 * HOUR), tags=("backend", "critical")),
         service("search", Habits(1.2, 420.0, failure=0.03, extras=(Extra(-4 * HOUR, NEVER),)), "build"),
@@ -62,7 +62,7 @@ def _platform() -> NorthflankProject:
     services = (
         service("gateway", Habits(2.0, 330.0, failure=0.06)),
         service("auth", Habits(3.0, 170.0, failure=0.4, flaky=0.85)),
-        service("worker", Habits(6.0, 45.0, failure=0.03)),
+        service("worker", Habits(38.0, 32.0, failure=0.03, steady=True)),
         service("docs", quiet, "build"),
         service("redis-proxy", NO_BUILDS, "deployment"),
     )
@@ -79,7 +79,7 @@ def _gitlab() -> tuple[GitLabProject, ...]:
         (
             "harbour/storefront",
             (BUILD, UNIT, E2E, LINT, AUDIT, STAGING, DEPLOY),
-            Habits(3.0, 180.0, failure=0.1, flaky=0.5),
+            Habits(4.0, 180.0, failure=0.1, flaky=0.5),
         ),
         (
             "harbour/mobile-app",

@@ -4,10 +4,9 @@ Time is cut into spans of four hours. What begins in a span follows from a gener
 so any part of the past (and of the future, which is not shown) is found without what lies between, and nothing grows
 with time: spans are kept in caches of bounded size. What callers change lies over it in memory.
 
-A number (GitLab's id) is `((tick * projects + project) * 5 + kind) + 2^31`. Ticks are quarters of a second; a
-run begins at a multiple of 16 of them and its jobs take the ones that follow. `kind` is 0 for first attempts, 1 to 3 in
-turn for the retries that three neighbouring spans give rise to, 4 for what callers add. So numbers ascend with time, and
-none is given twice.
+A number (GitLab's id) is `((tick * projects + project) * 5 + kind) + 2^31`. Ticks are quarters of a second. A run begins
+at a multiple of 16 of them and its jobs take those that follow. `kind` is 0 for first attempts, 1 to 3 in turn for the
+retries that three neighbouring spans give rise to, 4 for what callers add. Numbers ascend with time; none is given twice.
 """
 
 import hashlib
@@ -176,8 +175,12 @@ class History:
         for extra in habits.extras:
             if (self.start + extra.at) // SPAN == span:
                 extras[int((self.start + extra.at) % SPAN) * TICKS // SLOT] = extra
-        count = poisson(habits.per_hour * SPAN / 3600, dice)
-        for slot in sorted(extras.keys() | {dice.randrange(slots) for _ in range(count)}):
+        mean = habits.per_hour * SPAN / 3600
+        if habits.steady:
+            drawn = {int((n + dice.random() / 3) * slots / mean) for n in range(int(mean))}
+        else:
+            drawn = {dice.randrange(slots) for _ in range(poisson(mean, dice))}
+        for slot in sorted(extras.keys() | drawn):
             at = span * SPAN + (slot * SLOT + slot * 0.377 % 0.9) / TICKS
             if slot in extras or at < self.start + habits.until:
                 yield slot, self._set_off(subject, at, slot, extras.get(slot))

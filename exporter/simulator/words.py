@@ -3,90 +3,16 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 
-ADJECTIVES = [
-    "amber",
-    "ancient",
-    "autumn",
-    "bold",
-    "brave",
-    "bright",
-    "calm",
-    "clever",
-    "cosmic",
-    "crimson",
-    "curious",
-    "daring",
-    "eager",
-    "early",
-    "fading",
-    "gentle",
-    "golden",
-    "happy",
-    "hidden",
-    "icy",
-    "joyous",
-    "keen",
-    "lively",
-    "lucky",
-    "mellow",
-    "mighty",
-    "misty",
-    "noble",
-    "patient",
-    "polite",
-    "proud",
-    "quiet",
-    "rapid",
-    "silent",
-    "snowy",
-    "sunny",
-    "swift",
-    "tidy",
-    "warm",
-    "wild",
-]
-NOUNS = [
-    "anchor",
-    "badger",
-    "beacon",
-    "bird",
-    "bridge",
-    "brook",
-    "canyon",
-    "cedar",
-    "cloud",
-    "comet",
-    "coral",
-    "dawn",
-    "dune",
-    "eagle",
-    "ember",
-    "falcon",
-    "field",
-    "forest",
-    "glacier",
-    "harbor",
-    "heron",
-    "island",
-    "lagoon",
-    "lantern",
-    "maple",
-    "meadow",
-    "moon",
-    "otter",
-    "pebble",
-    "pine",
-    "planet",
-    "reef",
-    "river",
-    "shadow",
-    "spring",
-    "stone",
-    "sunset",
-    "thunder",
-    "valley",
-    "willow",
-]
+ADJECTIVES = (  # noqa: SIM905 - as a list it would take a screen
+    "amber ancient autumn bold brave bright calm clever cosmic crimson curious daring eager early fading "
+    "gentle golden happy hidden icy joyous keen lively lucky mellow mighty misty noble patient polite proud "
+    "quiet rapid silent snowy sunny swift tidy warm wild "
+).split()
+NOUNS = (  # noqa: SIM905
+    "anchor badger beacon bird bridge brook canyon cedar cloud comet coral dawn dune eagle ember falcon field "
+    "forest glacier harbor heron island lagoon lantern maple meadow moon otter pebble pine planet reef river "
+    "shadow spring stone sunset thunder valley willow"
+).split()
 DIGITS = 100_000
 SLUGS = len(ADJECTIVES) * len(NOUNS) * DIGITS
 """How many ids there are: the numbers of a target meet themselves again after some 90 days, the past is 14 deep."""

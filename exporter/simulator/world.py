@@ -38,6 +38,8 @@ class Habits:
     """The share of runs that do not succeed."""
     flaky: float = 0.15
     """The share of failures after which the same commit is built again."""
+    steady: bool = False
+    """Runs follow each other at even intervals, rather than at random."""
     default: str = "main"
     """The default branch."""
     default_share: float = 0.55
