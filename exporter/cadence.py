@@ -22,7 +22,7 @@ def answered(asked_at: float, pause: float) -> Asked:
 
 
 def failed(before: Asked, now: float, ttl: float, chance: float) -> Asked:
-    """A question that failed is asked later each time: the pause doubles from `ttl`, less a part by `chance` (0 to 1)."""
+    """A question that failed is asked later each time: the pause doubles from `ttl`, less a chance (0 to 1) of it."""
     failures = before.failures + 1
     pause = min(LONGEST_PAUSE, ttl * 2.0 ** min(failures - 1, 16))
     return Asked(now + pause * (1 - chance / 4), failures)

@@ -297,6 +297,15 @@ class Collector:
             self._formats.add(form)
             self._show_all()
 
+    @property
+    def timeout(self) -> float:
+        """Seconds that a scrape waits at most."""
+        return self._settings.refresh.timeout
+
+    def sources(self) -> list[str]:
+        """The names of the sources."""
+        return list(self._origins)
+
     def targets(self) -> list[Target]:
         """Every target that is read."""
         with self._lock:

@@ -1,7 +1,7 @@
 """Rendered families, kept as bytes by target and joined at the scrape.
 
 prometheus-client renders; what it renders is cut at its `# HELP` lines, so that the samples of many targets stand
-under one header. In the text format `_gcount` and `_gsum` are families of their own, and are kept apart by the same cut.
+under one header. In the text format `_gcount` and `_gsum` are families of their own, and the same cut keeps them apart.
 """
 
 import re
@@ -101,8 +101,7 @@ class Exposition:
             lines = [samples[name] for samples in targets if name in samples]
             if any(lines):
                 parts += [header, *lines]
-        header, _samples = cut(render([family(REFRESH)], form))
-        parts += [header[REFRESH], *self._refreshed.values(), render(tail, form)]
+        parts += [_refresh_header(form), *self._refreshed.values(), render(tail, form)]
         return b"".join(parts)
 
     def of_target(self, target: Target, form: Format) -> bytes:
@@ -110,8 +109,12 @@ class Exposition:
         kept = self._kept[form].get(target, {})
         headers = self._headers[form]
         parts = [headers[name] + lines for name, lines in kept.items() if lines]
-        header, _samples = cut(render([family(REFRESH)], form))
-        return b"".join([*parts, header[REFRESH], self._refreshed.get(target, b""), render([], form)])
+        return b"".join([*parts, _refresh_header(form), self._refreshed.get(target, b""), render([], form)])
+
+
+def _refresh_header(form: Format) -> bytes:
+    headers, _samples = cut(render([family(REFRESH)], form))
+    return headers[REFRESH]
 
 
 def _series(target: Target) -> bytes:

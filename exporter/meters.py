@@ -1,14 +1,26 @@
 """What the exporter counts of its own doings, and the families about targets and sources that it reads (DESIGN 5.2)."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from exporter import __version__
 from exporter.allowance import Allowance
 from exporter.build import Target
 from exporter.metrics import TARGET_LABELS, target_labels
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types there
 
 FAMILIES = {
     "ci_build_target_up": ("gauge", "1 if the last read of the target succeeded.", TARGET_LABELS),
@@ -75,13 +87,22 @@ class Meters:
         name = "ci_build_source_request_duration_seconds"
         _type, help_, labels = FAMILIES[name]
         self._seconds = Histogram(name, help_, labels, registry=self.registry)
+        self.scrape_duration = self._gauge("ci_build_exporter_scrape_duration_seconds")
+        """Set by whoever answers scrapes, in seconds."""
+        self.reload_successful = self._gauge("ci_build_exporter_config_last_reload_successful")
+        self.reload_success_time = self._gauge("ci_build_exporter_config_last_reload_success_timestamp_seconds")
+        build_info = self._gauge("ci_build_exporter_build_info")
+        build_info.labels(__version__, os.environ.get("CI_BUILD_EXPORTER_REVISION", "")).set(1)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
 
     def _counter(self, name: str) -> Counter:
         _type, help_, labels = FAMILIES[name]
         return Counter(name, help_, labels, registry=self.registry)
+
+    def _gauge(self, name: str) -> Gauge:
+        _type, help_, labels = FAMILIES[name]
+        return Gauge(name, help_, labels, registry=self.registry)
 
     def request(self, source: str, operation: str, code: str, seconds: float) -> None:
         """Count one request; `code` is the HTTP status, or why there was none."""

@@ -1,4 +1,4 @@
-"""Threads that read: a few daemons, so that a provider that never answers holds up no scrape and no end of the process."""
+"""Threads that read: a few daemons, so that a provider that never answers holds up nothing else."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ class Abandoned(Exception):
 
 
 class Readers:
-    """At most `size` reads at a time; one that takes more than `limit` seconds is abandoned, and its thread replaced."""
+    """At most `size` reads at a time; one that takes more than `limit` seconds is abandoned, its thread replaced."""
 
     def __init__(self, size: int, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size

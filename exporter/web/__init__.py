@@ -1,0 +1,1 @@
+"""The web side: scrapes, probes, life cycle."""

@@ -1,0 +1,229 @@
+"""The commands, and the wiring of what they need."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import structlog
+
+from exporter import __version__, config, logs
+from exporter.collector import Collector
+from exporter.errors import ConfigError, ExporterError, ListenError
+from exporter.exposition import Format
+from exporter.forecast import forecast
+from exporter.meters import FAMILIES
+from exporter.metrics import WINDOW
+from exporter.settings import Settings
+from exporter.simulator.demo import demo_world
+from exporter.simulator.limit import Limit
+from exporter.simulator.server import Simulator
+from exporter.simulator.world import world
+from exporter.simulated import simulated_settings
+from exporter.values import duration
+from exporter.web.application import application
+from exporter.web.server import listen, run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ENVIRONMENT = "CI_BUILD_EXPORTER_"
+KNOWN_FAMILIES = frozenset({*(family.name for family in WINDOW), *FAMILIES})
+PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+log = structlog.get_logger()
+
+
+def option(name: str, **attributes: Any) -> Callable[[F], F]:
+    """An option spelled as Prometheus spells its own, which can come from the environment too."""
+    spelling = str.maketrans(".-", "__")
+    variable = ENVIRONMENT + name.translate(spelling).upper()
+    return click.option(f"--{name}", name.translate(spelling), envvar=variable, show_envvar=True, **attributes)
+
+
+config_file = option("config.file", type=click.Path(path_type=Path), required=True, help="The configuration, YAML.")
+listen_address = option(
+    "web.listen-address", default=":10065", show_default=True, help="HOST:PORT, or :PORT for every address."
+)
+telemetry_path = option("web.telemetry-path", default="/metrics", show_default=True, help="Where the metrics are.")
+log_level = option("log.level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="From here on.")
+log_format = option("log.format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True, help="Of a line.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ci-build-exporter")
+def commands() -> None:
+    """Prometheus exporter for the builds of Northflank and GitLab."""
+
+
+@commands.command()
+@config_file
+@listen_address
+@telemetry_path
+@option("web.enable-lifecycle", is_flag=True, help="Let POST /-/reload read the configuration again.")
+@log_level
+@log_format
+def serve(config_file: Path, **options: Any) -> None:
+    """Answer scrapes."""
+    logs.configure(options["log_level"], options["log_format"])
+    answer_scrapes(usable(config_file), lambda: usable(config_file), **options)
+
+
+@commands.command()
+@listen_address
+@telemetry_path
+@log_level
+@log_format
+def demo(**options: Any) -> None:
+    """Answer scrapes about a simulated Northflank and GitLab: no account, no token."""
+    logs.configure(options["log_level"], options["log_format"])
+    with Simulator(demo_world()) as simulator:
+        settings = simulated_settings(simulator.url)
+        log.info("demo", page=f"http://localhost:{options['web_listen_address'].rpartition(':')[2]}/")
+        answer_scrapes(settings, lambda: settings, **options)
+
+
+def answer_scrapes(settings: Settings, reread: Callable[[], Settings], **options: Any) -> None:
+    """Serve until told to end; `reread` gives the settings anew at a reload, or raises ConfigError."""
+    path = options["web_telemetry_path"]
+    if not path.startswith("/"):
+        raise ListenError(f'--web.telemetry-path: "{path}" must begin with /')
+    listening = listen(options["web_listen_address"])
+    collector = Collector(settings)
+
+    def reload() -> None:
+        try:
+            collector.configure(reread())
+        except ConfigError as error:
+            collector.meters.reload_successful.set(0)
+            log.error("reload failed: the running configuration stays", faults=error.faults)  # noqa: TRY400  # no bug
+            raise
+        collector.meters.reload_successful.set(1)
+        collector.meters.reload_success_time.set(time.time())
+        log.info("configuration reloaded")
+
+    collector.meters.reload_successful.set(1)
+    collector.meters.reload_success_time.set(time.time())
+    log.info("listening", address=options["web_listen_address"], path=path, version=__version__)
+    lifecycle = options.get("web_enable_lifecycle", False)
+    run(application(collector, path, reload, lifecycle=lifecycle), listening, reload)
+
+
+@commands.command()
+@config_file
+@log_level
+@log_format
+def once(config_file: Path, log_level: str, log_format: str) -> None:
+    """Collect once, print the exposition text, and end with 1 if any target failed."""
+    logs.configure(log_level, log_format)
+    collector = Collector(usable(config_file))
+    collector.collect()
+    click.echo(collector.expose(Format.TEXT), nl=False)
+    collector.close()
+    if collector.failures():
+        sys.exit(1)
+
+
+@commands.command()
+@config_file
+@option("live", is_flag=True, help="Try every source, and foretell requests an hour and series.")
+def check(config_file: Path, *, live: bool) -> None:
+    """Validate the configuration; end with 2 if it has a fault, with 1 if a source cannot be read."""
+    logs.configure("error", "logfmt")
+    settings = loaded(config_file)
+    missing = config.secrets(settings)
+    if live and missing:
+        raise ConfigError(missing)
+    for fault in missing:
+        click.echo(f"note: {fault}", err=True)
+    click.echo(f"{config_file}: good, {len(settings.sources)} source{'s' if len(settings.sources) > 1 else ''}")
+    if live:
+        collector = Collector(settings)
+        collector.collect()
+        for line in forecast(collector, settings):
+            click.echo(line)
+        collector.close()
+        if collector.failures():
+            sys.exit(1)
+
+
+@commands.command()
+@config_file
+def targets(config_file: Path) -> None:
+    """Print what discovery finds, one address a line; end with 1 if a source could not be listed."""
+    logs.configure("warn", "logfmt")
+    collector = Collector(usable(config_file))
+    collector.discover()
+    for target in sorted(collector.targets()):
+        click.echo(target.address)
+    collector.close()
+    if collector.undiscovered():
+        sys.exit(1)
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> float:
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _limit(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Limit | None:
+    if text is None:
+        return None
+    number, separator, period = text.partition("/")
+    if not number.isdecimal() or not separator or period not in PERIODS:
+        raise click.BadParameter("wants requests and a period, e.g. 1000/h, 600/m or 10/s")
+    return Limit(int(number), PERIODS[period])
+
+
+@commands.command()
+@option("listen", default="127.0.0.1:0", show_default=True, help="HOST:PORT; port 0 is any free one.")
+@option("northflank-projects", type=click.IntRange(0), default=1, show_default=True)
+@option("services", type=click.IntRange(0), default=10, show_default=True, help="Of each Northflank project.")
+@option("jobs", type=click.IntRange(0), default=4, show_default=True, help="Of each Northflank project.")
+@option("gitlab-projects", type=click.IntRange(0), default=4, show_default=True)
+@option("latency", callback=_seconds, default="0", show_default=True, help="Of each answer, e.g. 100ms.")
+@option("rate-limit", callback=_limit, help="Of each provider, e.g. 1000/h; without, there is none.")
+@option("seed", type=int, default=1, show_default=True, help="The same seed and clock give the same builds.")
+def simulate(listen: str, latency: float, rate_limit: Limit | None, seed: int, **sizes: int) -> None:
+    """Serve a simulated Northflank (/v1) and GitLab (/api/v4, /api/v3), for tests and benchmarks."""
+    host, _, port = listen.rpartition(":")
+    if not port.isdecimal():
+        raise ListenError(f'--listen: "{listen}" is no HOST:PORT; write 127.0.0.1:0')
+    made = world(seed=seed, **sizes)
+    simulator = Simulator(made, (host or "127.0.0.1", int(port)), latency=latency, rate_limit=rate_limit, seed=seed)
+    with simulator:
+        click.echo(simulator.url)
+        click.echo(f"token: {simulator.token}", err=True)
+        simulator.stopping.wait()
+
+
+def loaded(path: Path) -> Settings:
+    """The settings of a file. Raises ConfigError."""
+    return config.load(path, families=KNOWN_FAMILIES)
+
+
+def usable(path: Path) -> Settings:
+    """The settings of a file whose secrets can be read. Raises ConfigError."""
+    settings = loaded(path)
+    faults = config.secrets(settings)
+    if faults:
+        raise ConfigError(faults)
+    return settings
+
+
+def main() -> None:
+    """Run the command that the arguments name; an error is its lines on standard error, and 2 for the configuration's."""
+    try:
+        commands()
+    except ConfigError as error:
+        for fault in error.faults:
+            click.echo(fault, err=True)
+        sys.exit(2)
+    except ExporterError as error:
+        click.echo(f"ci-build-exporter: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

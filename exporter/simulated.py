@@ -1,0 +1,24 @@
+"""The configuration by which an exporter reads the simulator."""
+
+import os
+
+from exporter.settings import Settings
+from exporter.simulator.server import SIMULATOR_TOKEN
+
+TOKEN_VARIABLE = "CI_BUILD_EXPORTER_SIMULATOR_TOKEN"  # noqa: S105  # a name, not a token
+
+
+def simulated_settings(url: str) -> Settings:
+    """Northflank, a GitLab of today and one that speaks API v3, all of the simulator at the URL."""
+    os.environ[TOKEN_VARIABLE] = SIMULATOR_TOKEN
+    token = {"env": TOKEN_VARIABLE}
+    return Settings.model_validate(
+        {
+            "sources": [
+                {"name": "northflank", "provider": "northflank", "url": url, "token": token},
+                {"name": "gitlab", "provider": "gitlab", "url": url, "token": token, "groups": ["harbour"]},
+                {"name": "old-gitlab", "provider": "gitlab", "url": url, "api": "v3", "token": token, "projects": [2105]},
+            ],
+            "refresh": {"ttl": 10, "idle_ttl": 60},
+        }
+    )

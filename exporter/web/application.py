@@ -1,0 +1,148 @@
+"""The Starlette application: `/metrics`, `/probe`, the life-cycle endpoints and a first page."""
+
+import asyncio
+import gzip
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter.build import Target
+from exporter.collector import Collector
+from exporter.errors import ConfigError
+from exporter.exposition import Format
+from exporter.web.scrape import SCRAPE_TIMEOUT, form, patience, takes_gzip
+
+FIRST_READ = 30.0
+"""Seconds that the read at the start may take before scrapes no longer wait for it."""
+COMPRESSION = 1
+"""The zlib level: a scrape is read once, on the same network mostly."""
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>CI build exporter</title></head>
+<body><h1>CI build exporter</h1><ul>
+<li><a href="{path}">Metrics</a></li><li><a href="/-/healthy">Healthy</a></li><li><a href="/-/ready">Ready</a></li>
+</ul></body></html>
+"""
+
+
+async def settle(collector: Collector, seconds: float, only: Target | None = None) -> None:
+    """Ask what is due and wait for it, and for what discovery finds by it, at most that many seconds."""
+    deadline = time.monotonic() + seconds
+    for _ in range(3):
+        asked = collector.begin(only)
+        left = deadline - time.monotonic()
+        if asked.done.done() or left <= 0:
+            break
+        ended, _pending = await asyncio.wait({asyncio.wrap_future(asked.done)}, timeout=left)
+        if not ended:
+            asked.give_up()
+            break
+
+
+class Endpoints:
+    """The handlers, over one collector."""
+
+    def __init__(self, collector: Collector, path: str, reload: Callable[[], None], *, lifecycle: bool) -> None:
+        self._collector = collector
+        self._path = path
+        self._reload = reload
+        self._lifecycle = lifecycle
+        self._took = 0.0
+
+    async def metrics(self, request: Request) -> Response:
+        """Everything, after waiting for what is due as long as the scrape allows."""
+        await self._wait(request, None)
+        return await self._answer(request, self._collector.expose)
+
+    async def probe(self, request: Request) -> Response:
+        """One configured target alone: `?source=NAME&target=KIND/PROJECT/NAME`."""
+        source, name = request.query_params.get("source", ""), request.query_params.get("target", "")
+        if not source or not name:
+            return PlainTextResponse("probe wants ?source=NAME&target=KIND/PROJECT/NAME\n", 400)
+        target = self._find(source, name)
+        if target is None:
+            await self._wait(request, Target(source, "", "", ""))
+            target = self._find(source, name)
+        if target is None:
+            known = "source" if source not in self._collector.sources() else "target"
+            return PlainTextResponse(f"no such {known}; the command targets lists what is read\n", 404)
+        await self._wait(request, target)
+        return await self._answer(request, lambda form: self._collector.expose_target(target, form))
+
+    def _find(self, source: str, name: str) -> Target | None:
+        wanted = {name, f"{source}/{name}"}
+        return next(
+            (target for target in self._collector.targets() if target.source == source and target.address in wanted),
+            None,
+        )
+
+    async def _wait(self, request: Request, only: Target | None) -> None:
+        seconds = patience(request.headers.get(SCRAPE_TIMEOUT), self._collector.timeout, self._took)
+        await settle(self._collector, seconds, only)
+
+    async def _answer(self, request: Request, expose: Callable[[Format], bytes]) -> Response:
+        begun = time.perf_counter()
+        wanted = form(request.headers.get("accept", ""))
+        body = expose(wanted)
+        headers = {"Content-Type": wanted.value, "Vary": "Accept, Accept-Encoding"}
+        if takes_gzip(request.headers.get("accept-encoding", "")):
+            body = await run_in_threadpool(gzip.compress, body, COMPRESSION, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        self._took = time.perf_counter() - begun
+        self._collector.meters.scrape_duration.set(self._took)
+        return Response(body, headers=headers)
+
+    async def healthy(self, _request: Request) -> Response:
+        """Whether the process answers."""
+        return PlainTextResponse("ci-build-exporter is healthy.\n")
+
+    async def ready(self, _request: Request) -> Response:
+        """Whether everything was tried once."""
+        if self._collector.ready():
+            return PlainTextResponse("ci-build-exporter is ready.\n")
+        return PlainTextResponse("the first read is not done yet\n", 503)
+
+    async def reload(self, _request: Request) -> Response:
+        """Read the configuration again; a bad one keeps the running one."""
+        if not self._lifecycle:
+            return PlainTextResponse("reloading by request is not enabled; see --web.enable-lifecycle\n", 403)
+        try:
+            await run_in_threadpool(self._reload)
+        except ConfigError as error:
+            return PlainTextResponse(f"{error}\n", 500)
+        return PlainTextResponse("reloaded\n")
+
+    async def page(self, _request: Request) -> Response:
+        """Where to go from here."""
+        return HTMLResponse(PAGE.format(path=self._path))
+
+    @asynccontextmanager
+    async def lifespan(self, _application: Starlette) -> AsyncIterator[None]:
+        """Read once at the start, so that the first scrape is full."""
+        first = asyncio.create_task(settle(self._collector, FIRST_READ))
+        yield
+        first.cancel()
+        self._collector.close()
+
+
+def application(
+    collector: Collector, path: str = "/metrics", reload: Callable[[], None] = lambda: None, *, lifecycle: bool = False
+) -> Starlette:
+    """The exporter's web side; `reload` reads the configuration again or raises ConfigError."""
+    endpoints = Endpoints(collector, path, reload, lifecycle=lifecycle)
+    routes = [
+        Route(path, endpoints.metrics),
+        Route("/probe", endpoints.probe),
+        Route("/-/healthy", endpoints.healthy),
+        Route("/-/ready", endpoints.ready),
+        Route("/-/reload", endpoints.reload, methods=["POST", "PUT"]),
+    ]
+    if path != "/":
+        routes.append(Route("/", endpoints.page))
+    return Starlette(routes=routes, lifespan=endpoints.lifespan)

@@ -1,0 +1,59 @@
+"""What a scrape asks for, and how long it may take. Pure."""
+
+import math
+
+from exporter.exposition import Format
+
+SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
+MARGIN = 0.5
+"""Seconds before the scraper's own deadline at which the answer is on its way."""
+
+
+def patience(header: str | None, timeout: float, took: float) -> float:
+    """Seconds that a scrape may wait for reads: what its header leaves, less what the answer takes.
+
+    `timeout` is the longest that any scrape waits, `took` what the last answer took, both in seconds. A header that is
+    no finite number leaves nothing.
+    """
+    if header is None:
+        return timeout
+    try:
+        given = float(header)
+    except ValueError:
+        return 0.0
+    if not math.isfinite(given):
+        return 0.0
+    return max(0.0, min(given - max(MARGIN, 2 * took), timeout))
+
+
+def form(accept: str) -> Format:
+    """OpenMetrics where the header prefers it to plain text, or plain text where it says nothing of either."""
+    weights = {"application/openmetrics-text": 0.0, "text/plain": 0.0, "*/*": 0.0}
+    for part in accept.lower().split(","):
+        media, *parameters = (word.strip() for word in part.split(";"))
+        if media in weights:
+            weights[media] = max(weights[media], _weight(parameters))
+    preferred = weights["application/openmetrics-text"]
+    return Format.OPENMETRICS if preferred > 0 and preferred >= weights["text/plain"] else Format.TEXT
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether the header takes a gzip answer."""
+    for part in accept_encoding.lower().split(","):
+        coding, *parameters = (word.strip() for word in part.split(";"))
+        if coding in {"gzip", "*"}:
+            return _weight(parameters) > 0
+    return False
+
+
+def _weight(parameters: list[str]) -> float:
+    """The `q` of a header's part, 0 to 1; 1 where it has none, 0 where it cannot be read."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                weight = float(value)
+            except ValueError:
+                return 0.0
+            return weight if 0 <= weight <= 1 else 0.0
+    return 1.0
