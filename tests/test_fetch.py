@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -422,6 +423,12 @@ def test_a_proxy_of_the_environment_is_used_and_its_password_not_told(
     assert "hush" not in "".join(traceback.format_exception(error))
 
 
+def test_a_proxy_that_refuses_is_told_with_its_reason(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", server.url)
+    error = refusal("https://provider.example")
+    assert str(error) == "the proxy in the environment refused: 501 Unsupported method ('CONNECT')"
+
+
 # Bounds
 
 
@@ -533,9 +540,9 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def secured(authority: trustme.CA, *names: str) -> contextlib.AbstractContextManager[Server]:
+def secured(authority: trustme.CA, *names: str, **times: Any) -> contextlib.AbstractContextManager[Server]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
+    authority.issue_cert(*names, **times).configure_cert(context)
     return serving(context)
 
 
@@ -564,6 +571,14 @@ def test_a_certificate_for_another_name_is_told(authority: trustme.CA, tmp_path:
     with secured(authority, "other.example") as server:
         error = refusal(server.url, ca_file=tmp_path / "ca.pem")
     assert str(error) == "certificate of 127.0.0.1 is for another name: check the url of source shop"
+
+
+def test_an_expired_certificate_is_told(authority: trustme.CA, tmp_path: Path) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    begin, end = datetime(2001, 1, 1, tzinfo=UTC), datetime(2001, 1, 2, tzinfo=UTC)
+    with secured(authority, "127.0.0.1", not_before=begin, not_after=end) as server:
+        error = refusal(server.url, ca_file=tmp_path / "ca.pem")
+    assert str(error) == "certificate of 127.0.0.1 has expired"
 
 
 def test_no_certificate_is_looked_at_where_the_configuration_says_so(authority: trustme.CA) -> None:
