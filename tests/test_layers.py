@@ -26,7 +26,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("providers", "walk", "exposition", "store"),
     4: ("source", "display", "readers", "reads", "collector", "operate"),
     5: ("web",),
-    6: ("logs", "simulator", "demo", "cli", "__main__"),
+    6: ("logs", "forecast", "simulator", "simulated", "demo", "cli", "__main__"),
 }
 """Layer to modules and packages, which need not exist yet.
 
