@@ -17,11 +17,11 @@ from exporter.forecast import forecast
 from exporter.meters import FAMILIES
 from exporter.metrics import WINDOW
 from exporter.settings import Settings
+from exporter.simulated import simulated_settings
 from exporter.simulator.demo import demo_world
 from exporter.simulator.limit import Limit
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import world
-from exporter.simulated import simulated_settings
 from exporter.values import duration
 from exporter.web.application import application
 from exporter.web.server import listen, run
@@ -48,7 +48,9 @@ listen_address = option(
 )
 telemetry_path = option("web.telemetry-path", default="/metrics", show_default=True, help="Where the metrics are.")
 log_level = option("log.level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="From here on.")
-log_format = option("log.format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True, help="Of a line.")
+log_format = option(
+    "log.format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True, help="Of a line."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -121,7 +123,7 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
     collector.collect()
     click.echo(collector.expose(Format.TEXT), nl=False)
     collector.close()
-    if collector.failures():
+    if any(report.errors for report in collector.reports()):
         sys.exit(1)
 
 
@@ -144,7 +146,7 @@ def check(config_file: Path, *, live: bool) -> None:
         for line in forecast(collector, settings):
             click.echo(line)
         collector.close()
-        if collector.failures():
+        if any(report.errors for report in collector.reports()):
             sys.exit(1)
 
 
@@ -158,7 +160,7 @@ def targets(config_file: Path) -> None:
     for target in sorted(collector.targets()):
         click.echo(target.address)
     collector.close()
-    if collector.undiscovered():
+    if any(report.errors for report in collector.reports()):
         sys.exit(1)
 
 
@@ -215,7 +217,7 @@ def usable(path: Path) -> Settings:
 
 
 def main() -> None:
-    """Run the command that the arguments name; an error is its lines on standard error, and 2 for the configuration's."""
+    """Run the command that the arguments name; its errors are lines on standard error, and 2 for the configuration."""
     try:
         commands()
     except ConfigError as error:

@@ -28,7 +28,7 @@ from exporter.meters import Meters, gauge, source_families
 from exporter.providers import Discovery
 from exporter.readers import Flight, Readers, Round
 from exporter.settings import Settings
-from exporter.source import Origin, Subject, origin_of, rules_of
+from exporter.source import Origin, Report, Subject, origin_of, rules_of
 from exporter.walk import Walked, walk
 from exporter.window import look, merge, recut
 from exporter.wire import Reading, T
@@ -152,6 +152,14 @@ class Collector:
         for _ in range(3):
             wait([self.begin().done])
 
+    def discover(self) -> None:
+        """List the targets of every source, and read none of them."""
+        with self._lock:
+            for origin in self._origins.values():
+                self._launch(origin.name, partial(self._discover, origin))
+            asked = Round(self._flights.values())
+        wait([asked.done])
+
     # How it is read
 
     def _discover(self, origin: Origin, flight: Flight) -> None:
@@ -162,18 +170,20 @@ class Collector:
             with self._lock:
                 if not flight.done():
                     origin.discovery = self._failed(origin, origin.discovery, error, "discovery failed", origin.name)
-                    origin.discovered, origin.tried = False, True
+                    origin.discovered, origin.tried, origin.errors = False, True, (str(error),)
             return
         with self._lock:
             if not flight.done():
-                asked = origin.requests > before
-                self._discovered(origin, found, asked=asked)
+                origin.discovery_cost = origin.requests - before
+                self._discovered(origin, found)
 
-    def _discovered(self, origin: Origin, found: Discovery, *, asked: bool) -> None:
+    def _discovered(self, origin: Origin, found: Discovery) -> None:
         now = self._clock()
         origin.tried = True
         origin.discovery = cadence.answered(now, self._settings.refresh.discovery)
-        origin.discovered = (bool(found.targets) or not found.faults) if asked else None
+        succeeded = bool(found.targets) or not found.faults
+        origin.discovered = succeeded if origin.discovery_cost else None
+        origin.errors = (*(str(fault) for fault in found.faults), *found.notes)
         origin.rests = 0
         for fault in found.faults:
             log.warning("discovery is partial", source=origin.name, reason=fault.reason, error=str(fault))
@@ -213,7 +223,7 @@ class Collector:
     def _read_failed(self, origin: Origin, subject: Subject, error: Exception) -> None:
         reason = error.reason if isinstance(error, SourceError) else "unexpected"
         subject.asked = self._failed(origin, subject.asked, error, "read failed", subject.target.address)
-        subject.up = False
+        subject.up, subject.error = False, str(error)
         subject.errors[reason] += 1
         origin.read[False] += 1
         self._display.show(origin, subject, self._clock())
@@ -225,7 +235,7 @@ class Collector:
         subject.history = replace(history, mark=walked.mark)
         stirring = history.version != before.version or bool(history.unfinished)
         subject.asked = cadence.answered(now, refresh.ttl if stirring else refresh.idle_ttl)
-        subject.up = True
+        subject.up, subject.error = True, ""
         origin.read[True] += 1
         origin.rests = 0
         if walked.missed:
@@ -321,16 +331,16 @@ class Collector:
                 for origin in self._origins.values()
             )
 
-    def failures(self) -> list[str]:
-        """The names of the sources that are down, and the addresses of the targets that could not be read."""
+    def reports(self) -> list[Report]:
+        """How the reading of each source goes."""
         with self._lock:
-            down = [origin.name for origin in self._origins.values() if origin.discovered is False]
-            return down + [
-                subject.target.address
-                for origin in self._origins.values()
-                for subject in origin.subjects.values()
-                if not subject.up
-            ]
+            now = self._clock()
+            return [origin.report(now, self._settings.refresh) for origin in self._origins.values()]
+
+    @property
+    def series(self) -> int:
+        """How many the targets show."""
+        return self._display.total
 
     def live(self) -> Iterator[Metric]:
         """The families that change from scrape to scrape."""

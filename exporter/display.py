@@ -25,7 +25,8 @@ class Display:
         self._limit = limit
         self._exposition = Exposition()
         self._series: dict[Target, int] = {}
-        self._total = 0
+        self.total = 0
+        """Series that the targets show."""
         self._saved: dict[Target, int] = {}
         self._hidden: set[Target] = set()
 
@@ -45,12 +46,12 @@ class Display:
             self._hidden.add(subject.target)
             families = self._kept([up_family(subject.target, up=subject.up)])
             count = series(families)
-        self._total += count - self._series.get(subject.target, 0)
+        self.total += count - self._series.get(subject.target, 0)
         self._series[subject.target] = count
         self._exposition.put(subject.target, families)
 
     def _excess(self, target: Target, count: int) -> bool:
-        return self._total - self._series.get(target, 0) + count > self._limit
+        return self.total - self._series.get(target, 0) + count > self._limit
 
     def _families(self, origin: Origin, subject: Subject) -> list[Metric]:
         about = target_families(
@@ -74,7 +75,7 @@ class Display:
     def forget(self, target: Target) -> None:
         """Show nothing of the target any more."""
         self._exposition.forget(target)
-        self._total -= self._series.pop(target, 0)
+        self.total -= self._series.pop(target, 0)
         self._saved.pop(target, None)
         self._hidden.discard(target)
 

@@ -15,9 +15,11 @@ def forecast(collector: Collector, settings: Settings) -> Iterator[str]:
         yield f"{report.status.name}: {'up' if report.status.up else 'down'}, {targets}"
         for error in report.errors:
             yield f"  {error}"
-        yield f"  requests: {report.requests_an_hour:.0f} an hour, of which {_share(report.status.allowance.limit)}"
+        limit = report.status.allowance.limit
+        allowed = "the server names no limit" if limit is None else f"the server allows {limit:.0f} a period"
+        yield f"  about {report.requests_an_hour:.0f} requests an hour; {allowed}"
     refresh = settings.refresh
     yield (
-        f"series: {collector.series()} of at most {settings.metrics.max_series}; a target is read every "
+        f"series: {collector.series} of at most {settings.metrics.max_series}; a target is read every "
         f"{show_duration(refresh.ttl)} while it builds, every {show_duration(refresh.idle_ttl)} while it does not"
     )

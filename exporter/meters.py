@@ -1,7 +1,7 @@
 """What the exporter counts of its own doings, and the families about targets and sources that it reads (DESIGN 5.2)."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import (
@@ -147,13 +147,14 @@ def up_family(target: Target, *, up: bool | None) -> Metric:
 def source_families(sources: Iterable[SourceStatus]) -> Iterator[Metric]:
     """What is told of each source."""
     rows = list(sources)
-    for name, read in (
+    gauges: tuple[tuple[str, Callable[[SourceStatus], float | None]], ...] = (
         ("ci_build_source_up", lambda row: row.up),
         ("ci_build_source_resting", lambda row: row.resting),
         ("ci_build_source_ratelimit_limit", lambda row: row.allowance.limit),
         ("ci_build_source_ratelimit_remaining", lambda row: row.allowance.remaining),
         ("ci_build_source_ratelimit_reset_timestamp_seconds", lambda row: row.allowance.reset_at),
-    ):
+    )
+    for name, read in gauges:
         metric = family(name)
         for row in rows:
             if (value := read(row)) is not None:

@@ -2,7 +2,7 @@
 
 import os
 
-from exporter.settings import Settings
+from exporter.settings import EnvToken, Settings
 from exporter.simulator.server import SIMULATOR_TOKEN
 
 TOKEN_VARIABLE = "CI_BUILD_EXPORTER_SIMULATOR_TOKEN"  # noqa: S105  # a name, not a token
@@ -11,13 +11,14 @@ TOKEN_VARIABLE = "CI_BUILD_EXPORTER_SIMULATOR_TOKEN"  # noqa: S105  # a name, no
 def simulated_settings(url: str) -> Settings:
     """Northflank, a GitLab of today and one that speaks API v3, all of the simulator at the URL."""
     os.environ[TOKEN_VARIABLE] = SIMULATOR_TOKEN
-    token = {"env": TOKEN_VARIABLE}
+    token = EnvToken(TOKEN_VARIABLE)
+    old = {"name": "old-gitlab", "provider": "gitlab", "url": url, "api": "v3", "token": token}
     return Settings.model_validate(
         {
             "sources": [
                 {"name": "northflank", "provider": "northflank", "url": url, "token": token},
                 {"name": "gitlab", "provider": "gitlab", "url": url, "token": token, "groups": ["harbour"]},
-                {"name": "old-gitlab", "provider": "gitlab", "url": url, "api": "v3", "token": token, "projects": [2105]},
+                old | {"projects": [2105, 2106]},
             ],
             "refresh": {"ttl": 10, "idle_ttl": 60},
         }

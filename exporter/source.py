@@ -12,8 +12,21 @@ from exporter.cadence import Asked
 from exporter.fetch import Fetch, Observation
 from exporter.meters import SourceStatus
 from exporter.providers import PROVIDERS, Provider, Rejected
-from exporter.settings import Settings, Source
+from exporter.settings import Refresh, Settings, Source
 from exporter.window import History, Rules
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the reading of a source goes, for a person."""
+
+    status: SourceStatus
+    errors: tuple[str, ...]
+    """What went wrong last, a line each."""
+    requests_an_hour: float
+    """As its targets stand now."""
 
 
 @dataclass(slots=True)
@@ -25,7 +38,10 @@ class Subject:
     asked: Asked = field(default_factory=Asked)
     up: bool | None = None
     """Whether the last read succeeded; None: not tried yet."""
+    error: str = ""
+    """What the last read failed of, in one line."""
     errors: Counter[str] = field(default_factory=Counter)
+    """Failed reads by reason."""
     absences: int = 0
     """Complete lists without it, in a row."""
 
@@ -41,6 +57,10 @@ class Origin:
     discovery: Asked = field(default_factory=Asked)
     discovered: bool | None = None
     """Whether the last discovery succeeded; None: it was not tried, or it asked nothing."""
+    errors: tuple[str, ...] = ()
+    """What the last discovery failed of, and what it found wrong, a line each."""
+    discovery_cost: int = 0
+    """Requests that the last discovery made."""
     tried: bool = False
     """Whether a discovery has ended, well or not."""
     read: Counter[bool] = field(default_factory=Counter)
@@ -79,6 +99,13 @@ class Origin:
         targets = Counter(dict.fromkeys(self.provider.kinds, 0))
         targets.update(target.kind for target in self.subjects)
         return SourceStatus(self.name, self.up, now < self.resting_until, targets, self.allowance)
+
+    def report(self, now: float, refresh: Refresh) -> Report:
+        """How it stands, for a person."""
+        failed = (f"{subject.target.address}: {subject.error}" for subject in self.subjects.values() if subject.error)
+        pauses = [refresh.ttl if subject.history.unfinished else refresh.idle_ttl for subject in self.subjects.values()]
+        hourly = sum(HOUR / pause for pause in pauses) + self.discovery_cost * HOUR / refresh.discovery
+        return Report(self.status(now), (*self.errors, *failed), hourly)
 
 
 def origin_of(
