@@ -96,6 +96,8 @@ class Collector:
             for subject in origin.subjects.values():
                 subject.history = recut(subject.history, self._rules, now)
                 self._display.show(origin, subject, now)
+                if subject.refreshed_at is not None:
+                    self._display.refreshed(subject.target, subject.refreshed_at)
 
     def close(self) -> None:
         """Let go of threads and connections."""
@@ -249,6 +251,7 @@ class Collector:
             log.info("read again", target=subject.target.address)
         if history.version != before.version or was_up is not True or walked.missed:
             self._display.show(origin, subject, self._clock())
+        subject.refreshed_at = now
         self._display.refreshed(subject.target, now)
 
     def _drive(self, origin: Origin, reading: Reading[T]) -> T:

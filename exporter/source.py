@@ -42,6 +42,8 @@ class Subject:
     """What the last read failed of, in one line."""
     errors: Counter[str] = field(default_factory=Counter)
     """Failed reads by reason."""
+    refreshed_at: float | None = None
+    """When it was last known to be current."""
     absences: int = 0
     """Complete lists without it, in a row."""
 
