@@ -156,7 +156,7 @@ class GitLab:
             return NOT_FOUND
         if match.group("jobs") is None:
             return json_answer(self._pipeline(asked, plans[0].run))
-        if asked.request.first("include_retried") != "true":
+        if not asked.request.flag("include_retried"):
             names: dict[str, Plan] = {}
             for plan in plans:
                 names.setdefault(plan.name, plan)
@@ -210,11 +210,11 @@ class GitLab:
         inside = [project for project in self._projects if project.path.startswith(f"{group}/")]
         if not inside:
             return message(404, "Group Not Found")
-        if request.first("include_subgroups") != "true":
+        if not request.flag("include_subgroups"):
             inside = [project for project in inside if project.path.rpartition("/")[0] == group]
-        archived = request.first("archived")
-        if archived:
-            inside = [project for project in inside if project.archived == (archived == "true")]
+        archived = request.flag("archived")
+        if archived is not None:
+            inside = [project for project in inside if project.archived == archived]
         activity = _activity(now)
         ordered = sorted(inside, key=lambda project: project.id, reverse=request.first("sort", "desc") == "desc")
         return _offset_page(request, ordered, lambda project: project_record(project, url, activity), url)

@@ -4,9 +4,9 @@ Time is cut into spans of four hours. What begins in a span follows from a gener
 so any part of the past (and of the future, which is not shown) is found without what lies between, and nothing grows
 with time: spans are kept in caches of bounded size. What callers change lies over it in memory.
 
-A number (GitLab's id) is `((tick * projects + project) * 5 + kind) + 2^31`. Ticks are quarters of a second. A run begins
-at a multiple of 16 of them and its jobs take those that follow. `kind` is 0 for first attempts, 1 to 3 in turn for the
-retries that three neighbouring spans give rise to, 4 for what callers add. Numbers ascend with time; none is given twice.
+A number (GitLab's id) is `((tick * projects + project) * 5 + kind) + 2^31`. Ticks are quarters of a second. A run
+begins at a multiple of 16 of them and its jobs take those that follow. `kind` is 0 for first attempts, 1 to 3 in turn
+for the retries of three neighbouring spans, 4 for what callers add. Numbers ascend with time; none is given twice.
 """
 
 import hashlib

@@ -38,6 +38,11 @@ class Request:
         text = self.first(name)
         return int(text) if text.isdecimal() and int(text) > 0 else default
 
+    def flag(self, name: str) -> bool | None:
+        """A query parameter as yes or no, in the spellings that GitLab takes; None where it is missing."""
+        text = self.first(name).lower()
+        return text in ("true", "1", "yes", "on") if text else None
+
     def page_size(self, default: int) -> int:
         """`per_page`, at most 100."""
         return min(self.number("per_page", default), PAGE_SIZE_MAX)

@@ -55,5 +55,5 @@ def linked(server: Simulator, target: str) -> Iterator[dict[str, Any]]:
         answer = ask(server, target)
         assert answer.status == 200, answer.body
         yield from orjson.loads(answer.body)
-        links = dict(reversed(link.split("; ")) for link in answer.headers.get("link", "").split(", ") if link)
-        target = links.get('rel="next"', "").strip("<>").partition("gitlab.example.com")[2]
+        links = [link for link in answer.headers.get("link", "").split(", ") if link.endswith('rel="next"')]
+        target = links[0].partition(">")[0].partition("gitlab.example.com")[2] if links else ""

@@ -3,8 +3,8 @@ from typing import Any
 
 import orjson
 import pytest
-
 from asking import BEARER, Clock, ask, linked, read, simulator
+
 from exporter.simulator import Request, Simulator, demo_world, world
 
 JOBS = "/api/v4/projects/1001/jobs"

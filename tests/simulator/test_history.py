@@ -2,6 +2,7 @@ from collections import Counter
 from itertools import islice
 
 from asking import NOW, Clock, ask, builds, linked, read, simulator
+
 from exporter.simulator import demo_world, world
 
 DAY = 86_400.0
