@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import structlog
 
 from exporter import __version__, config, logs
 from exporter.collector import Collector
-from exporter.errors import ConfigError, ExporterError, ListenError
+from exporter.errors import ConfigError, ExporterError
 from exporter.exposition import Format
 from exporter.forecast import forecast
 from exporter.meters import FAMILIES
@@ -23,8 +24,8 @@ from exporter.simulator.limit import Limit
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import world
 from exporter.values import duration
-from exporter.web.application import application
-from exporter.web.server import listen, run
+from exporter.web.application import application, usable_path
+from exporter.web.server import cannot_listen, host_and_port, listen, run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,15 +83,12 @@ def demo(**options: Any) -> None:
     logs.configure(options["log_level"], options["log_format"])
     with Simulator(demo_world()) as simulator:
         settings = simulated_settings(simulator.url)
-        log.info("demo", page=f"http://localhost:{options['web_listen_address'].rpartition(':')[2]}/")
         answer_scrapes(settings, lambda: settings, **options)
 
 
 def answer_scrapes(settings: Settings, reread: Callable[[], Settings], **options: Any) -> None:
     """Serve until told to end; `reread` gives the settings anew at a reload, or raises ConfigError."""
-    path = options["web_telemetry_path"]
-    if not path.startswith("/"):
-        raise ListenError(f'--web.telemetry-path: "{path}" must begin with /')
+    path = usable_path(options["web_telemetry_path"])
     listening = listen(options["web_listen_address"])
     collector = Collector(settings)
 
@@ -105,11 +103,17 @@ def answer_scrapes(settings: Settings, reread: Callable[[], Settings], **options
         collector.meters.reload_success_time.set(time.time())
         log.info("configuration reloaded")
 
+    def reload_at_hangup() -> None:
+        with suppress(ConfigError):  # the log has said it, and nobody waits for an answer
+            reload()
+
     collector.meters.reload_successful.set(1)
     collector.meters.reload_success_time.set(time.time())
-    log.info("listening", address=options["web_listen_address"], path=path, version=__version__)
+    host, port = listening.getsockname()[:2]
+    host = "localhost" if host in {"::", "0.0.0.0"} else f"[{host}]" if ":" in host else host  # noqa: S104  # is shown only
+    log.info("listening", url=f"http://{host}:{port}{path}", version=__version__)
     lifecycle = options.get("web_enable_lifecycle", False)
-    run(application(collector, path, reload, lifecycle=lifecycle), listening, reload)
+    run(application(collector, path, reload, lifecycle=lifecycle), listening, reload_at_hangup)
 
 
 @commands.command()
@@ -175,7 +179,7 @@ def _limit(_context: click.Context, _parameter: click.Parameter, text: str | Non
     if text is None:
         return None
     number, separator, period = text.partition("/")
-    if not number.isdecimal() or not separator or period not in PERIODS:
+    if not number.isdecimal() or not int(number) or not separator or period not in PERIODS:
         raise click.BadParameter("wants requests and a period, e.g. 1000/h, 600/m or 10/s")
     return Limit(int(number), PERIODS[period])
 
@@ -191,15 +195,19 @@ def _limit(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @option("seed", type=int, default=1, show_default=True, help="The same seed and clock give the same builds.")
 def simulate(listen: str, latency: float, rate_limit: Limit | None, seed: int, **sizes: int) -> None:
     """Serve a simulated Northflank (/v1) and GitLab (/api/v4, /api/v3), for tests and benchmarks."""
-    host, _, port = listen.rpartition(":")
-    if not port.isdecimal():
-        raise ListenError(f'--listen: "{listen}" is no HOST:PORT; write 127.0.0.1:0')
+    host, port = host_and_port("listen", listen)
     made = world(seed=seed, **sizes)
-    simulator = Simulator(made, (host or "127.0.0.1", int(port)), latency=latency, rate_limit=rate_limit, seed=seed)
-    with simulator:
+    simulator = Simulator(made, (host or "127.0.0.1", port), latency=latency, rate_limit=rate_limit, seed=seed)
+    try:
+        simulator.start()
+    except OSError as error:
+        raise cannot_listen("listen", listen, error) from error
+    try:
         click.echo(simulator.url)
         click.echo(f"token: {simulator.token}", err=True)
         simulator.stopping.wait()
+    finally:
+        simulator.stop()
 
 
 def loaded(path: Path) -> Settings:

@@ -1,31 +1,44 @@
-"""The log: one line an event on standard error, as logfmt or JSON."""
+"""The log: one line an event on standard error, as logfmt or JSON; what libraries log goes the same way."""
 
 import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 LEVELS = ("debug", "info", "warn", "error")
 FORMATS = ("logfmt", "json")
 
 
 def configure(level: str, form: str) -> None:
-    """Log from `level` on, in `form`, of `LEVELS` and `FORMATS`."""
+    """Log from `level` on, in `form`, of `LEVELS` and `FORMATS`; of libraries, from warnings on."""
     numeric = logging.getLevelNamesMapping()[level.upper()]
-    last: structlog.typing.Processor
+    first: list[Processor] = [
+        structlog.processors.add_log_level,
+        _short_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.format_exc_info,
+    ]
+    last: Processor = structlog.processors.LogfmtRenderer(key_order=["ts", "level", "event"], bool_as_flag=False)
     if form == "json":
         last = structlog.processors.JSONRenderer()
-    else:
-        last = structlog.processors.LogfmtRenderer(key_order=["ts", "level", "event"], bool_as_flag=False)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-            structlog.processors.format_exc_info,
-            last,
-        ],
+        processors=[*first, last],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, format="level=%(levelname)s event=%(message)r", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=first, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+        )
+    )
+    logging.basicConfig(level=max(numeric, logging.WARNING), handlers=[handler], force=True)
+
+
+def _short_level(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """`warn`, as the option `--log.level` and Prometheus spell it."""
+    if event.get("level") == "warning":
+        event["level"] = "warn"
+    return event

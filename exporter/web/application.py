@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from starlette.routing import Route
 
 from exporter.build import Target
 from exporter.collector import Collector
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, ListenError
 from exporter.exposition import Format
 from exporter.web.scrape import SCRAPE_TIMEOUT, form, patience, takes_gzip
 
@@ -129,6 +130,17 @@ class Endpoints:
         yield
         first.cancel()
         self._collector.close()
+
+
+def usable_path(path: str) -> str:
+    """The path of the metrics. Raises ListenError where it is none, or is another endpoint's."""
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", path):
+        raise ListenError(
+            f'--web.telemetry-path: "{path}" is no path; it begins with / and goes on in plain characters'
+        )
+    if path == "/probe" or path.startswith("/-/"):
+        raise ListenError(f"--web.telemetry-path: {path} is taken by another endpoint; write /metrics")
+    return path
 
 
 def application(

@@ -1,8 +1,11 @@
 """Serving the application: the address, the socket, the signals."""
 
 import asyncio
+import errno
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 
 import uvicorn
@@ -14,25 +17,37 @@ KEEP_ALIVE = 120
 """Seconds that an idle connection is kept: longer than any scrape interval."""
 GRACE = 5
 """Seconds that scrapes under way have at the end."""
+BACKLOG = 1024
+LARGEST_PORT = 65535
 
 
 def listen(address: str) -> socket.socket:
     """A listening socket for `HOST:PORT`, `[IPV6]:PORT` or `:PORT` (every address). Raises ListenError."""
-    host, separator, port_text = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not separator or not port_text.isascii() or not port_text.isdecimal() or int(port_text) > 65535:  # noqa: PLR2004
-        raise ListenError(f'--web.listen-address: "{address}" is no HOST:PORT; write :10065 or 127.0.0.1:10065')
-    port = int(port_text)
+    host, port = host_and_port("web.listen-address", address)
     try:
         if not host and socket.has_dualstack_ipv6():
-            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except socket.gaierror as error:
-        raise ListenError(f'--web.listen-address: "{host}" is no address of this machine') from error
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ListenError(f"--web.listen-address: cannot listen on {address}: {reason}") from error
+        raise cannot_listen("web.listen-address", address, error) from error
+
+
+def host_and_port(option: str, address: str) -> tuple[str, int]:
+    """The parts of an address as the option takes it, the host without brackets. Raises ListenError."""
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isascii() or not port.isdecimal() or int(port) > LARGEST_PORT:
+        raise ListenError(f'--{option}: "{address}" is no HOST:PORT; write :10065 or 127.0.0.1:10065')
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def cannot_listen(option: str, address: str, error: OSError) -> ListenError:
+    """What the system refused, in one line."""
+    if isinstance(error, socket.gaierror):
+        return ListenError(f"--{option}: {address} is no address of this machine: the name does not resolve")
+    hints = {errno.EADDRINUSE: "; choose another, or end what listens there", errno.EACCES: "; choose one above 1023"}
+    reason = os.strerror(error.errno).lower() if error.errno else str(error)
+    return ListenError(f"--{option}: cannot listen on {address}: {reason}{hints.get(error.errno or 0, '')}")
 
 
 def run(application: Starlette, listening: socket.socket, on_hangup: Callable[[], None]) -> None:
@@ -52,4 +67,6 @@ def run(application: Starlette, listening: socket.socket, on_hangup: Callable[[]
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, on_hangup))
         await server.serve(sockets=[listening])
 
+    # uvicorn raises the signal again once it has ended; to be told to end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     asyncio.run(serve())
