@@ -98,13 +98,10 @@ def gitlab(run: Run, steps: Iterable[Step], habits: Habits, dice: Random) -> lis
 
 
 def _canceled(plan: Plan, moment: float) -> Plan:
-    standing = plan.at(moment)
-    settled = standing.status in ENDED or standing.status in ("manual", "skipped")
-    return (
-        replace(plan, steps=tuple(step for step in plan.steps if step[0] <= moment))
-        if settled
-        else plan.cut(moment, "canceled")
-    )
+    status = plan.at(moment).status
+    if status in ENDED or status in ("manual", "skipped"):
+        return replace(plan, steps=tuple(step for step in plan.steps if step[0] <= moment))
+    return plan.cut(moment, "canceled")
 
 
 class _Pipeline:
@@ -122,30 +119,30 @@ class _Pipeline:
 
     def go_through(self, stage: tuple[Step, ...], culprit: str) -> None:
         """Adds the plans of a stage's jobs, and moves on to where the next one may begin."""
-        ends, stops, revivals = [self.ready], [], []
-        later: list[Plan] = []
+        ends = [self.ready]
+        culprits: list[tuple[Plan, Step]] = []
         for step in stage:
-            created = self.run.at + 0.004 * len(self.plans)
-            plan = self._plan(step, created)
+            plan = self._plan(step, self.run.at + 0.004 * len(self.plans))
             if not self.blocked and not step.manual:
                 plan = self._executed(plan, step, fails=step.name == culprit)
                 ends.append(plan.steps[-1][0])
                 if plan.steps[-1][1] == "failed" and not plan.allow_failure:
-                    stops.append(plan.steps[-1][0])
-                    again = self._again(plan, step)
-                    if again is not None:
-                        later.append(again)
-                        revivals.append(again)
+                    culprits.append((plan, step))
             self.plans.append(plan)
-        self.plans += later
-        if not stops or self.blocked:
-            self.ready = max(ends)
+        self.ready = max(ends)
+        for plan, step in culprits:
+            self._stop(self._again(plan, step))
+
+    def _stop(self, again: Plan | None) -> None:
+        """Skips the later stages; a retry that succeeds creates their jobs anew."""
+        self.waited += ((self.ready, "skipped"),)
+        self.blocked = again is None or again.steps[-1][1] != "success"
+        if again is None:
             return
-        self.waited += ((max(ends), "skipped"),)
-        self.blocked = len(revivals) < len(stops) or any(plan.steps[-1][1] != "success" for plan in revivals)
+        self.plans.append(again)
         if not self.blocked:
-            self.waited += ((max(max(ends) + 0.5, min(plan.created for plan in revivals)), "created"),)
-            self.ready = max(self.waited[-1][0], *(plan.steps[-1][0] for plan in revivals))
+            self.waited += ((max(self.ready + 0.5, again.created), "created"),)
+            self.ready = max(self.waited[-1][0], again.steps[-1][0])
 
     def _plan(self, step: Step, created: float) -> Plan:
         """The job until its stage's turn; a manual one then waits for a person."""

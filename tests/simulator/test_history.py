@@ -1,5 +1,5 @@
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 
 from asking import NOW, Clock, ask, builds, linked, read, simulator
 
@@ -134,3 +134,15 @@ def test_in_the_demo_something_moves_about_twice_a_minute() -> None:
 def test_pull_requests_of_forks_can_have_a_branch_of_our_name() -> None:
     branches = Counter(b["branch"] for b in builds(simulator(demo_world()), AUTH) if "pullRequestId" in b)
     assert branches["main"] > 0
+
+
+def test_the_steps_of_every_build_follow_each_other_in_time() -> None:
+    for of in (demo_world(), world(1, 10, 5, 8, seed=3)):
+        server = simulator(of)
+        entities = [entity for project in of.northflank for entity in (*project.services, *project.jobs)]
+        for subject in (*entities, *of.gitlab):
+            plans = list(server.history.newest(subject, NOW))
+            for plan in plans:
+                moments = [moment for moment, _ in plan.steps]
+                assert moments == sorted(moments), plan
+            assert all(newer.created > older.created - 5 for newer, older in pairwise(plans))
