@@ -4,6 +4,7 @@ from itertools import islice, pairwise
 from asking import NOW, Clock, ask, builds, linked, read, simulator
 
 from exporter.simulator import demo_world, world
+from exporter.simulator.history import Subject
 
 DAY = 86_400.0
 ENDED = {"SUCCESS", "FAILURE", "CRASHED", "ABORTED", "SUBMISSION_FAILURE"}
@@ -139,8 +140,10 @@ def test_pull_requests_of_forks_can_have_a_branch_of_our_name() -> None:
 def test_the_steps_of_every_build_follow_each_other_in_time() -> None:
     for of in (demo_world(), world(1, 10, 5, 8, seed=3)):
         server = simulator(of)
-        entities = [entity for project in of.northflank for entity in (*project.services, *project.jobs)]
-        for subject in (*entities, *of.gitlab):
+        subjects: list[Subject] = [*of.gitlab]
+        for project in of.northflank:
+            subjects += [*project.services, *project.jobs]
+        for subject in subjects:
             plans = list(server.history.newest(subject, NOW))
             for plan in plans:
                 moments = [moment for moment, _ in plan.steps]
