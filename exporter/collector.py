@@ -26,11 +26,11 @@ from exporter.exposition import Format
 from exporter.fetch import Observation
 from exporter.meters import Meters, gauge, source_families
 from exporter.providers import Discovery
-from exporter.readers import Flight, Readers, Round
+from exporter.readers import Flight, Inline, Readers, Round
 from exporter.settings import Settings
-from exporter.source import Origin, Report, Subject, origin_of, rules_of
+from exporter.source import Connect, Origin, Report, Subject, connect, origin_of, rules_of
 from exporter.walk import Walked, walk
-from exporter.window import look, merge, recut
+from exporter.window import History, look, merge, recut
 from exporter.wire import Reading, T
 
 log = structlog.get_logger()
@@ -52,17 +52,25 @@ class Collector:
     """Everything that is known, and the reading of more."""
 
     def __init__(
-        self, settings: Settings, *, clock: Callable[[], float] = time.time, chance: Callable[[], float] = random.random
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+        readers: Callable[[int], Readers | Inline] = partial(Readers, limit=READ_LIMIT),
+        connect: Connect = connect,
     ) -> None:
         self._clock = clock
         self._chance = chance
+        self._new_readers = readers
+        self._connect = connect
         self._lock = threading.RLock()
         self._flights: dict[Key, Flight] = {}
         self._started_at = clock()
         self.meters = Meters()
         self.meters.registry.register(_Live(self))
         self._origins: dict[str, Origin] = {}
-        self._readers = Readers(settings.refresh.concurrency, READ_LIMIT)
+        self._readers = readers(settings.refresh.concurrency)
         self._formats: set[Format] = set()
         self.configure(settings)
 
@@ -73,11 +81,11 @@ class Collector:
             self._settings = settings
             self._rules = rules_of(settings)
             self._readers.close()
-            self._readers = Readers(settings.refresh.concurrency, READ_LIMIT)
+            self._readers = self._new_readers(settings.refresh.concurrency)
             self._origins = {}
             for source in settings.sources:
                 observe = partial(self._observe, source.name)
-                origin = origin_of(source, settings.refresh.timeout, observe, self._clock)
+                origin = origin_of(source, self._connect(source, observe, settings.refresh.timeout, self._clock))
                 known = before.get(source.name)
                 if known and (known.settings.provider, known.settings.url) == (source.provider, source.url):
                     origin.subjects = known.subjects
@@ -323,6 +331,11 @@ class Collector:
         """Every target that is read."""
         with self._lock:
             return [target for origin in self._origins.values() for target in origin.subjects]
+
+    def history(self, target: Target) -> History:
+        """What is remembered of a target that is read."""
+        with self._lock:
+            return self._origins[target.source].subjects[target].history
 
     def ready(self) -> bool:
         """Whether everything was tried once, or enough time has passed."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cachetools import LRUCache
 
@@ -14,8 +15,23 @@ from exporter.meters import SourceStatus
 from exporter.providers import PROVIDERS, Provider, Rejected
 from exporter.settings import Refresh, Settings, Source
 from exporter.window import History, Rules
+from exporter.wire import Answer, Request
 
 HOUR = 3600.0
+
+
+class Connection(Protocol):
+    """What answers a source's requests, or raises a `SourceError`."""
+
+    def __call__(self, request: Request, /) -> Answer:
+        """Answer one request."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+Connect = Callable[[Source, Callable[[Observation], None], float, Callable[[], float]], Connection]
+"""Makes a source's connection from its settings, what each request is told to, a request's seconds, and the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +70,7 @@ class Origin:
 
     settings: Source
     provider: Provider
-    fetch: Fetch
+    fetch: Connection
     subjects: dict[Target, Subject] = field(default_factory=dict)
     discovery: Asked = field(default_factory=Asked)
     discovered: bool | None = None
@@ -110,12 +126,12 @@ class Origin:
         return Report(self.status(now), (*self.errors, *failed), hourly)
 
 
-def origin_of(
-    source: Source, timeout: float, observe: Callable[[Observation], None], clock: Callable[[], float]
-) -> Origin:
-    """A source as configured, before anything of it is known; each request takes at most `timeout` seconds."""
+def connect(
+    source: Source, observe: Callable[[Observation], None], timeout: float, clock: Callable[[], float]
+) -> Connection:
+    """The connection to a source over HTTP; each request takes at most `timeout` seconds and is told to `observe`."""
     provider = PROVIDERS[source.provider](source)
-    fetch = Fetch(
+    return Fetch(
         source=source.name,
         url=source.url,
         headers=lambda: provider.headers(source.token.read()),
@@ -125,7 +141,11 @@ def origin_of(
         insecure_skip_verify=source.tls.insecure_skip_verify,
         clock=clock,
     )
-    return Origin(source, provider, fetch)
+
+
+def origin_of(source: Source, fetch: Connection) -> Origin:
+    """A source as configured, before anything of it is known."""
+    return Origin(source, PROVIDERS[source.provider](source), fetch)
 
 
 def rules_of(settings: Settings) -> Rules:
