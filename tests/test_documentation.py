@@ -1,0 +1,383 @@
+"""The README says what the code does: families, keys, options, dependencies, examples and links."""
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from pydantic import BaseModel, TypeAdapter
+from real import tool
+
+from exporter import config
+from exporter.cli import ENVIRONMENT, KNOWN_FAMILIES, commands
+from exporter.collector import Collector
+from exporter.exposition import Format
+from exporter.meters import FAMILIES
+from exporter.metrics import TARGET_LABELS, WINDOW
+from exporter.settings import GitLabSource, NorthflankSource, Settings
+from exporter.simulated import simulated_settings
+from exporter.simulator import Simulator, demo_world
+from exporter.values import FromFile
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+NOT_IN_THE_DEMO = {
+    "ci_build_target_errors": "no target of the demo fails",
+    "ci_build_source_ratelimit_limit": "the demo's providers name no limit",
+    "ci_build_source_ratelimit_remaining": "the same",
+    "ci_build_source_ratelimit_reset_timestamp_seconds": "the same",
+    "ci_build_source_rejected_records": "every record of the demo makes sense",
+}
+"""Families without a sample in the demo, and why."""
+OF_THE_CLIENT = ("process_", "python_info")
+PICTURE_LIMIT = 150_000
+
+Row = list[str]
+
+
+def section(title: str) -> str:
+    """The text beneath a heading, its subsections included."""
+    found = re.search(rf"^(#+) {re.escape(title)}$", README, re.MULTILINE)
+    assert found, f"README.md has no heading {title}"
+    rest = README[found.end() :]
+    end = re.search(rf"^#{{1,{len(found[1])}}} ", "".join(_without_fences(rest)), re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+def _without_fences(text: str) -> Iterator[str]:
+    """The text in its full length, what is in fences blanked: a comment of a shell is no heading."""
+    for place, part in enumerate(re.split(r"(?m)^(```.*\n)", text)):
+        inside = place % 4 == 2  # text, opening fence, example, closing fence
+        yield re.sub(r"[^\n]", " ", part) if inside else part
+
+
+def table(title: str, header: str) -> list[Row]:
+    """The rows of the table beneath a heading whose first column has that header."""
+    lines = section(title).splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(f"| {header} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def code(cell: str) -> str:
+    """What stands between the cell's back quotes; the cell itself where there are none."""
+    return cell.removeprefix("`").removesuffix("`")
+
+
+def labels(cell: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"`(\w+)`", cell))
+
+
+def examples(language: str) -> list[str]:
+    """The fenced examples in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def keyed(key: str) -> list[str]:
+    """The YAML examples with that key at the top."""
+    return [example for example in examples("yaml") if key in yaml.safe_load(example)]
+
+
+# Metrics
+
+
+def of_window() -> list[tuple[str, str, tuple[str, ...]]]:
+    return [
+        (family.name, "gauge histogram" if family.type == "gaugehistogram" else family.type, family.labels)
+        for family in WINDOW
+    ]
+
+
+def of_meters(*prefixes: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [
+        (name, type_, tuple(label for label in own if own[:4] != TARGET_LABELS or label not in TARGET_LABELS))
+        for name, (type_, _help, own) in FAMILIES.items()
+        if name.startswith(prefixes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Recent builds", of_window()),
+        ("Targets", of_meters("ci_build_target_")),
+        ("Sources", of_meters("ci_build_source_")),
+        ("The exporter", of_meters("ci_build_exporter_")),
+    ],
+)
+def test_the_tables_of_metrics_are_the_families_of_the_code(
+    title: str, expected: list[tuple[str, str, tuple[str, ...]]]
+) -> None:
+    rows = table(title, "family")
+    assert [(code(name), type_, labels(own)) for name, type_, own, _meaning in rows] == expected
+    assert all(meaning for *_, meaning in rows)
+
+
+def test_no_family_of_the_code_is_in_no_table() -> None:
+    titles = ("Recent builds", "Targets", "Sources", "The exporter")
+    assert {code(row[0]) for title in titles for row in table(title, "family")} == KNOWN_FAMILIES
+
+
+def test_every_family_that_the_readme_names_exists() -> None:
+    named = set(re.findall(r"\bci_build_\w*[a-z]\b(?!\*)", README))
+    parts = {
+        family + part
+        for family, type_, _labels in of_window()
+        if type_ == "gauge histogram"
+        for part in ("_bucket", "_gcount", "_gsum")
+    }
+    assert named <= KNOWN_FAMILIES | parts
+
+
+@cache
+def demo() -> str:
+    """What the demo exposes with every histogram on, as OpenMetrics."""
+    with Simulator(demo_world()) as simulator:
+        settings = simulated_settings(simulator.url)
+        shown = settings.metrics.model_copy(update={"histograms": ("conclude", "queue", "run")})
+        collector = Collector(settings.model_copy(update={"metrics": shown}))
+        collector.collect()
+        text = collector.expose(Format.OPENMETRICS).decode()
+        collector.close()
+    return text
+
+
+def demo_families() -> list[Metric]:
+    return list(text_string_to_metric_families(demo()))  # type: ignore[no-untyped-call]  # it has no types there
+
+
+def test_the_demo_shows_the_families_of_the_tables_and_no_others() -> None:
+    shown = {metric.name: metric for metric in demo_families()}
+    ours = {name for name in shown if not name.startswith(OF_THE_CLIENT)}
+    known = {name.removesuffix("_total") for name in KNOWN_FAMILIES}
+    with_samples = {name for name in ours if shown[name].samples}
+    assert ours <= known
+    assert with_samples == known - NOT_IN_THE_DEMO.keys()
+
+
+def test_the_demo_shows_the_labels_and_types_of_the_tables() -> None:
+    families = {
+        name.removesuffix("_total"): (type_.replace(" ", ""), {*TARGET_LABELS, "branch", *own})
+        for name, type_, own in of_window()
+    } | {name.removesuffix("_total"): (type_, set(own)) for name, (type_, _help, own) in FAMILIES.items()}
+    for metric in demo_families():
+        if metric.name.startswith(OF_THE_CLIENT):
+            continue
+        type_, own = families[metric.name]
+        assert metric.type == type_
+        for sample in metric.samples:
+            assert set(sample.labels) - {"le"} == own, sample.name
+
+
+def test_the_lines_of_the_first_screen_are_those_that_the_demo_shows() -> None:
+    (lines,) = re.findall(r"^Five of the lines.*?```\n(.*?)```$", README, re.MULTILINE | re.DOTALL)
+    series = {line.rpartition(" # ")[0] if " # " in line else line for line in demo().splitlines()}
+    names = {line.rpartition(" ")[0] for line in series}
+    written = [line.rpartition(" ")[0] for line in lines.splitlines()]
+    assert len(written) == 5
+    assert set(written) <= names
+
+
+# Configuration
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Each key of a section with its type and default (`...`: it must be given), and those of inner sections."""
+    for name, field in model.model_fields.items():
+        inner = inner_section(field.annotation)
+        many = get_origin(field.annotation) is tuple or NoneType in get_args(field.annotation)
+        if field.exclude:
+            continue
+        if inner is None or many:
+            default = ... if field.is_required() else field.default
+            yield prefix + name, Annotated[field.annotation, *field.metadata, None], default
+        if inner is not None:
+            yield from keys(inner, f"{prefix}{name}[]." if many else f"{prefix}{name}.")
+
+
+def inner_section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key holds, or a list of; none where it holds a value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation if annotation.__module__ == Settings.__module__ else None
+    if get_origin(annotation) in {tuple, Union, UnionType}:
+        found = (inner_section(inner) for inner in get_args(annotation))
+        return next((section for section in found if section), None)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("A source of Northflank", list(keys(NorthflankSource))),
+        ("A source of GitLab", list(keys(GitLabSource))),
+        ("Everything else", [key for key in keys(Settings) if not key[0].startswith("sources")]),
+    ],
+)
+def test_the_tables_of_keys_are_the_settings_with_their_defaults(
+    title: str, expected: list[tuple[str, Any, Any]]
+) -> None:
+    rows = table(title, "key")
+    assert [code(row[0]) for row in rows] == [name for name, _type, _default in expected]
+    for (_key, written, meaning), (name, type_, default) in zip(rows, expected, strict=True):
+        assert meaning, name
+        if default is ... or default is None:
+            assert written == ("required" if default is ... else "none"), name
+            continue
+        value = TypeAdapter(type_).validate_python(yaml.safe_load(code(written)), context=FromFile(ROOT))
+        assert value == default, name
+
+
+@pytest.mark.parametrize("example", keyed("sources"), ids=["smallest", "full"])
+def test_the_examples_of_configurations_are_good(example: str) -> None:
+    assert config.read(example, "README.md", ROOT, families=KNOWN_FAMILIES).sources
+
+
+# Commands
+
+
+def options_of(command: click.Command) -> dict[str, str]:
+    """Each option of a command with its default as the README writes it."""
+    found = {}
+    for option in command.params:
+        assert isinstance(option, click.Option)
+        default = "none" if option.default is None or not isinstance(option.default, str | int) else str(option.default)
+        if option.is_flag:
+            default = "off"
+        found[option.opts[0]] = "required" if option.required else default
+    return found
+
+
+def test_the_table_of_commands_is_that_of_the_code() -> None:
+    assert sorted(code(row[0]) for row in table("Commands and options", "command")) == sorted(commands.commands)
+
+
+def test_the_table_of_options_is_that_of_the_commands() -> None:
+    written: dict[str, dict[str, str]] = {name: {} for name in commands.commands}
+    for option, of, default, meaning in table("Commands and options", "option"):
+        assert meaning, option
+        for name in of.split(", "):
+            written[name][code(option)] = code(default)
+    assert written == {name: options_of(command) for name, command in commands.commands.items()}
+
+
+@pytest.mark.parametrize("name", sorted(commands.commands))
+def test_help_shows_every_option_with_its_variable(name: str) -> None:
+    shown = re.sub(r"\s+", " ", CliRunner().invoke(commands, [name, "--help"]).output)
+    for option in options_of(commands.commands[name]):
+        variable = ENVIRONMENT + re.sub(r"[.-]", "_", option.removeprefix("--")).upper()
+        assert f" {option} " in shown
+        assert variable in shown.replace(" ", "")
+
+
+# Prometheus
+
+
+def promtool(tmp_path: Path, what: str, text: str) -> str:
+    """What `promtool check` says of a text; the test fails where it finds a fault."""
+    path = tmp_path / "example.yaml"
+    path.write_text(text)
+    done = subprocess.run(
+        [tool("promtool"), "check", what, path], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_prometheus_takes_the_alerts(tmp_path: Path) -> None:
+    (alerts,) = keyed("groups")
+    rules = yaml.safe_load(alerts)["groups"][0]["rules"]
+    assert f"SUCCESS: {len(rules)} rules found" in promtool(tmp_path, "rules", alerts)
+
+
+def test_prometheus_takes_the_queries(tmp_path: Path) -> None:
+    rules = [{"record": f"example:{place}", "expr": query} for place, query in enumerate(examples("promql"))]
+    assert rules
+    promtool(tmp_path, "rules", yaml.safe_dump({"groups": [{"name": "examples", "rules": rules}]}))
+
+
+def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
+    (scrape,) = keyed("scrape_configs")
+    promtool(tmp_path, "config", scrape)
+
+
+# Dependencies, links, and what must not be written
+
+
+def test_the_table_of_dependencies_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    rows = table("Dependencies", "package")
+    assert [code(name) for name, _reason in rows] == [
+        re.split(r"[^a-z0-9-]", needed)[0] for needed in project["dependencies"]
+    ]
+    assert all(reason for _name, reason in rows)
+
+
+def anchors(text: str) -> set[str]:
+    """The fragments by which the headings of a page are linked."""
+    headings = re.findall(r"^#+ (.*)$", "".join(_without_fences(text)), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_to_what_is_there(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("https://"):
+            continue
+        path, _, fragment = link.partition("#")
+        assert (ROOT / (path or page)).exists(), link
+        if fragment:
+            assert fragment in anchors((ROOT / (path or page)).read_text()), link
+
+
+def test_pictures_are_small() -> None:
+    pictures = [ROOT / link for link in re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)]
+    assert pictures
+    assert all(picture.stat().st_size < PICTURE_LIMIT for picture in pictures)
+
+
+def tracked() -> list[Path]:
+    """The files that are under version control, which a source archive cannot tell."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs a git checkout")
+    listed = subprocess.run([tool("git"), "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    return [path for name in listed.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+FORBIDDEN = re.compile(r"[/]work[/]|[.][.]/shared|/tmp[/]bash_jobs")
+"""Paths of whoever wrote a file; spelled so that this one does not hold them."""
+REGISTRY = re.compile(
+    r"(?:index-url|goproxy|registry)[\"']?\s*[=:]\s*[\"']?https?://|\"resolved\": \"(?!https://registry\.npmjs\.org/)",
+    re.IGNORECASE,
+)
+"""A place to install from that is not the public one."""
+
+
+def test_no_file_tells_where_it_was_written() -> None:
+    for path in tracked():
+        text = path.read_bytes().decode("utf-8", "replace")
+        assert not FORBIDDEN.search(text), path
+        assert not REGISTRY.search(text), path
+
+
+def test_what_tells_where_a_file_was_written_is_found() -> None:
+    folder, registry = "work", "registry"
+    assert FORBIDDEN.search(f"see /{folder}/main/README.md")
+    assert FORBIDDEN.search(f"see ../{'shared'}/page.md")
+    assert REGISTRY.search(f"npm_config_{registry}=http://mirror.example/npm/")
+    assert REGISTRY.search(f'"{"resolved"}": "https://mirror.example/a.tgz"')
+    assert not REGISTRY.search(f'"{"resolved"}": "https://registry.npmjs.org/a.tgz"')
