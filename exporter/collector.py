@@ -70,7 +70,7 @@ class Collector:
         self.meters = Meters()
         self.meters.registry.register(_Live(self))
         self._origins: dict[str, Origin] = {}
-        self._readers = readers(settings.refresh.concurrency)
+        self._closed = False
         self._formats: set[Format] = set()
         self.configure(settings)
 
@@ -80,19 +80,19 @@ class Collector:
             before = self._origins
             self._settings = settings
             self._rules = rules_of(settings)
-            self._readers.close()
-            self._readers = self._new_readers(settings.refresh.concurrency)
+            self._flights = {}  # what is under way is read by the old settings: nobody waits for it any more
             self._origins = {}
             for source in settings.sources:
                 observe = partial(self._observe, source.name)
-                origin = origin_of(source, self._connect(source, observe, settings.refresh.timeout, self._clock))
+                fetch = self._connect(source, observe, settings.refresh.timeout, self._clock)
+                origin = origin_of(source, fetch, self._new_readers(settings.refresh.concurrency))
                 known = before.get(source.name)
                 if known and (known.settings.provider, known.settings.url) == (source.provider, source.url):
                     origin.subjects = known.subjects
                     origin.allowance = known.allowance
                 self._origins[source.name] = origin
             for origin in before.values():
-                origin.fetch.close()
+                origin.close()
             self._show_all()
 
     def _show_all(self) -> None:
@@ -110,18 +110,18 @@ class Collector:
     def close(self) -> None:
         """Let go of threads and connections."""
         with self._lock:
-            self._readers.close()
+            self._closed = True
             for origin in self._origins.values():
-                origin.fetch.close()
+                origin.close()
 
     # What is asked
 
     def begin(self, only: Target | None = None) -> Round:
         """Ask what is due, of one target or of all, and tell what there is to wait for."""
         with self._lock:
-            self._readers.reap()
             now = self._clock()
             for origin in self._origins.values():
+                origin.readers.reap()
                 if only is None or only.source == origin.name:
                     self._begin(origin, now, only)
             return Round(
@@ -135,6 +135,10 @@ class Collector:
                 self._display.show(origin, subject, now)
         if now < origin.resting_until:
             return
+        if origin.discovery.due_at <= now and origin.name not in self._flights:
+            # What it finds is read at once: a scrape that waits for another source's discovery has it all the same.
+            follow = partial(self._begin, origin, now, only)
+            self._launch(origin, origin.name, partial(self._discover, origin, follow))
         due = [
             subject
             for target, subject in origin.subjects.items()
@@ -142,13 +146,11 @@ class Collector:
         ]
         if due:
             origin.begin_round()
-        if origin.discovery.due_at <= now and origin.name not in self._flights:
-            self._launch(origin.name, partial(self._discover, origin))
         for subject in due:
-            self._launch(subject.target, partial(self._read, origin, subject))
+            self._launch(origin, subject.target, partial(self._read, origin, subject))
 
-    def _launch(self, key: Key, job: Callable[[Flight], None]) -> None:
-        flight = self._readers.submit(job)
+    def _launch(self, origin: Origin, key: Key, job: Callable[[Flight], None]) -> None:
+        flight = origin.readers.submit(job)
         self._flights[key] = flight
         flight.add_done_callback(lambda _ended: self._landed(key, flight))
 
@@ -166,26 +168,27 @@ class Collector:
         """List the targets of every source, and read none of them."""
         with self._lock:
             for origin in self._origins.values():
-                self._launch(origin.name, partial(self._discover, origin))
+                self._launch(origin, origin.name, partial(self._discover, origin, lambda: None))
             asked = Round(self._flights.values())
         wait([asked.done])
 
     # How it is read
 
-    def _discover(self, origin: Origin, flight: Flight) -> None:
+    def _discover(self, origin: Origin, follow: Callable[[], None], flight: Flight) -> None:
         before = origin.requests
         try:
             found = self._drive(origin, origin.provider.discover())
         except Exception as error:  # noqa: BLE001  # the boundary: nothing that goes wrong in a source may reach a scrape
             with self._lock:
-                if not flight.done():
+                if self._wanted(origin, flight):
                     origin.discovery = self._failed(origin, origin.discovery, error, "discovery failed", origin.name)
                     origin.discovered, origin.tried, origin.errors = False, True, (str(error),)
             return
         with self._lock:
-            if not flight.done():
+            if self._wanted(origin, flight):
                 origin.discovery_cost = origin.requests - before
                 self._discovered(origin, found)
+                follow()
 
     def _discovered(self, origin: Origin, found: Discovery) -> None:
         now = self._clock()
@@ -223,11 +226,11 @@ class Collector:
             walked = self._drive(origin, reading)
         except Exception as error:  # noqa: BLE001  # the boundary: nothing that goes wrong in a target may reach a scrape
             with self._lock:
-                if not flight.done():
+                if self._wanted(origin, flight):
                     self._read_failed(origin, subject, error)
             return
         with self._lock:
-            if not flight.done():
+            if self._wanted(origin, flight):
                 self._read_well(origin, subject, walked, now)
 
     def _read_failed(self, origin: Origin, subject: Subject, error: Exception) -> None:
@@ -261,6 +264,10 @@ class Collector:
             self._display.show(origin, subject, self._clock())
         subject.refreshed_at = now
         self._display.refreshed(subject.target, now)
+
+    def _wanted(self, origin: Origin, flight: Flight) -> bool:
+        """Whether what was read is of use: it was not given up, and its source is still read by the same settings."""
+        return not flight.done() and not self._closed and self._origins.get(origin.name) is origin
 
     def _drive(self, origin: Origin, reading: Reading[T]) -> T:
         """Fetch what the reading asks for, until it ends; all between two fetches is done under the lock."""

@@ -13,6 +13,7 @@ from exporter.cadence import Asked
 from exporter.fetch import Fetch, Observation
 from exporter.meters import SourceStatus
 from exporter.providers import PROVIDERS, Provider, Rejected
+from exporter.readers import Inline, Readers
 from exporter.settings import Refresh, Settings, Source
 from exporter.window import History, Rules
 from exporter.wire import Answer, Request
@@ -71,6 +72,8 @@ class Origin:
     settings: Source
     provider: Provider
     fetch: Connection
+    readers: Readers | Inline
+    """Its own, so that a source that hangs takes no thread from another."""
     subjects: dict[Target, Subject] = field(default_factory=dict)
     discovery: Asked = field(default_factory=Asked)
     discovered: bool | None = None
@@ -106,6 +109,11 @@ class Origin:
         if self.discovered is None and not reads:
             return None
         return bool(self.discovered) or reads[True] > 0
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
+        self.readers.close()
+        self.fetch.close()
 
     def begin_round(self) -> None:
         """Count the reads that begin now apart from those before."""
@@ -143,9 +151,9 @@ def connect(
     )
 
 
-def origin_of(source: Source, fetch: Connection) -> Origin:
+def origin_of(source: Source, fetch: Connection, readers: Readers | Inline) -> Origin:
     """A source as configured, before anything of it is known."""
-    return Origin(source, PROVIDERS[source.provider](source), fetch)
+    return Origin(source, PROVIDERS[source.provider](source), fetch, readers)
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -24,7 +24,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     ),
     2: ("allowance", "metrics", "meters", "connection", "refusal", "fetch"),
     3: ("providers", "walk", "exposition", "store"),
-    4: ("source", "display", "readers", "reads", "collector", "operate"),
+    4: ("readers", "source", "display", "reads", "collector", "operate"),
     5: ("web",),
     6: ("logs", "forecast", "simulator", "simulated", "demo", "cli", "__main__"),
 }

@@ -1,0 +1,174 @@
+"""An exporter on a real socket, and what a scrape of it says."""
+
+import gzip
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter import config
+from exporter.collector import Collector
+from exporter.settings import Settings
+from exporter.simulator.server import Simulator
+from exporter.simulator.world import World
+from exporter.web.application import application
+from exporter.web.server import listen
+
+TOKEN = "SIMULATED_TOKEN"  # the name of a variable
+PATIENCE = 30.0
+"""Seconds after which what was waited for is not going to come."""
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: float = field(default_factory=time.time)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        plain = gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
+        return plain.decode()
+
+    def values(self, name: str, **labels: str) -> list[float]:
+        """The values of the samples with that name and, among others, these labels."""
+        return [value for of_sample, value in self.samples(name) if labels.items() <= of_sample.items()]
+
+    def samples(self, name: str) -> list[tuple[Mapping[str, str], float]]:
+        """The labels and values of the samples with that name."""
+        return [
+            (sample.labels, sample.value)
+            for family in text_string_to_metric_families(self.text)
+            for sample in family.samples
+            if sample.name == name
+        ]
+
+    def value(self, name: str, **labels: str) -> float:
+        (value,) = self.values(name, **labels)
+        return value
+
+    def targets(self, source: str, up: float = 1.0) -> set[str]:
+        """The names of the source's targets that are up, or down."""
+        found = self.samples("ci_build_target_up")
+        return {labels["target"] for labels, value in found if labels["source"] == source and value == up}
+
+
+def ask(
+    url: str,
+    path: str = "/metrics",
+    headers: Mapping[str, str] | None = None,
+    method: str = "GET",
+) -> Reply:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
+    try:
+        return ask_over(connection, path, headers, method)
+    finally:
+        connection.close()
+
+
+def ask_over(
+    connection: http.client.HTTPConnection,
+    path: str = "/metrics",
+    headers: Mapping[str, str] | None = None,
+    method: str = "GET",
+) -> Reply:
+    connection.request(method, path, headers=dict(headers or {}))
+    response = connection.getresponse()
+    return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+
+@dataclass
+class Exporter:
+    url: str
+    collector: Collector
+
+    def ask(self, path: str = "/metrics", headers: Mapping[str, str] | None = None, method: str = "GET") -> Reply:
+        return ask(self.url, path, headers, method)
+
+    def scrape(self, timeout: float | None = None) -> Reply:
+        return self.ask(headers={} if timeout is None else {"X-Prometheus-Scrape-Timeout-Seconds": str(timeout)})
+
+
+@contextmanager
+def serving(
+    settings: Settings,
+    clock: Callable[[], float] = time.time,
+    *,
+    path: str = "/metrics",
+    reload: Callable[[Collector], None] = lambda _: None,
+    lifecycle: bool = False,
+) -> Iterator[Exporter]:
+    """The exporter on a free port. What fails is asked again without chance."""
+    collector = Collector(settings, clock=clock, chance=lambda: 0.0)
+    listening = listen("127.0.0.1:0")
+    app = application(collector, path, lambda: reload(collector), lifecycle=lifecycle)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=([listening],), name="exporter", daemon=True)
+    thread.start()
+    try:
+        yield Exporter(f"http://127.0.0.1:{listening.getsockname()[1]}", collector)
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
+        listening.close()
+
+
+@contextmanager
+def simulating(world: World, clock: Callable[[], float] = time.time, **conditions: float) -> Iterator[Simulator]:
+    with Simulator(world, clock=clock, **conditions) as simulator:  # type: ignore[arg-type]  # latency alone
+        yield simulator
+
+
+def settings(*sources: str, more: str = "", name: str = "config.yaml") -> Settings:
+    """The settings of a file with these sources, each a YAML flow mapping without its token."""
+    return config.read(configuration(*sources, more=more), name, Path())
+
+
+def configuration(*sources: str, more: str = "") -> str:
+    lines = [f"  - {{token: {{env: {TOKEN}}}, {source}}}\n" for source in sources]
+    return f"sources:\n{''.join(lines)}{more}\n"
+
+
+def northflank(simulator: Simulator | str, name: str = "northflank", more: str = "") -> str:
+    return f"name: {name}, provider: northflank, url: {_url(simulator)}{more and ', '}{more}"
+
+
+def gitlab(simulator: Simulator | str, name: str = "gitlab", more: str = "groups: [group-0]") -> str:
+    return f"name: {name}, provider: gitlab, url: {_url(simulator)}, {more}"
+
+
+def _url(simulator: Simulator | str) -> str:
+    return simulator if isinstance(simulator, str) else simulator.url
+
+
+def refused_url() -> str:
+    """An address at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def eventually(what: Callable[[], bool], within: float = PATIENCE) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + within
+    while not what():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.02)
