@@ -1,8 +1,33 @@
-"""What a provider's answers say of its rate limit. Pure."""
+"""What a provider allows, and how much of it we spend: a token bucket that follows the server's headers. Pure.
+
+A budget belongs to one origin and token: sources that share both share it. Times are seconds since the epoch.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from math import exp, inf, isfinite
+
+CAPACITY = 60.0
+"""Requests that the bucket holds at most."""
+RESERVE = 0.2
+"""The share of the limit that first reads leave to others."""
+HIGHEST_SHARE = 0.8
+"""Of what the server allows, whatever the configuration says."""
+TRICKLE = 0.1
+"""The share of the rate that is spent even where the server says that little is left: it may be wrong."""
+SHORTEST_REST = 30.0
+LONGEST_GUESS = 600.0
+"""Seconds of the longest rest where the server does not say how long."""
+LONGEST_REST = 3700.0
+"""Seconds of the longest rest, whatever the server says."""
+FORCED_MEMORY = 1800.0
+"""Seconds over which the rate of forced reads is averaged."""
+
+_EPOCH = 1e8
+"""A reset above this is a time; below it, the seconds that are left (Northflank)."""
+_PERIODS = (("x-ratelimit-", 3600.0), ("ratelimit-", 60.0))
+"""The headers of Northflank, whose limit is for an hour, and of GitLab, whose limit is for a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +38,31 @@ class Allowance:
     """Requests a period."""
     remaining: float | None = None
     reset_at: float | None = None
-    """When the period ends, seconds since the epoch."""
+    """When the period ends."""
+    period: float = 3600.0
+    """Seconds."""
 
 
-_EPOCH = 1e8
-"""A reset above this is a time; below it, the seconds that are left (Northflank)."""
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent now. A budget without any limit known holds back nothing."""
+
+    share: float = 0.4
+    """Of what the server allows."""
+    per_second: float | None = None
+    """Requests a second, instead of a share."""
+    allowance: Allowance = Allowance()
+    level: float = CAPACITY
+    """Requests in the bucket; negative once a read took more than was foreseen."""
+    at: float = 0.0
+    """When that was the level."""
+    forced: float = 0.0
+    """Requests a second of reads that no cadence foresaw, averaged."""
+    pledged: int = 0
+    """Requests that first reads under way may still make."""
+    resting_until: float = 0.0
+    rests: int = 0
+    """In a row."""
 
 
 def allowance_of(headers: Mapping[str, str], now: float) -> Allowance | None:
@@ -25,12 +70,91 @@ def allowance_of(headers: Mapping[str, str], now: float) -> Allowance | None:
 
     `x-ratelimit-reset` is in seconds from now (Northflank), `ratelimit-reset` in seconds since the epoch (GitLab).
     """
-    for prefix in ("x-ratelimit-", "ratelimit-"):
+    for prefix, period in _PERIODS:
         limit, remaining, reset = (_number(headers.get(prefix + word)) for word in ("limit", "remaining", "reset"))
         if limit is not None or remaining is not None:
             reset_at = reset if reset is None or reset > _EPOCH else now + reset
-            return Allowance(limit, remaining, reset_at)
+            return Allowance(limit, remaining, reset_at, period)
     return None
+
+
+def rate(budget: Budget, now: float) -> float | None:
+    """Requests a second to spend; None: there is no limit."""
+    allowance = budget.allowance
+    allowed = None if not allowance.limit else allowance.limit / allowance.period
+    if budget.per_second is not None:
+        wanted = budget.per_second if allowed is None else min(budget.per_second, HIGHEST_SHARE * allowed)
+    elif allowed is None:
+        return None
+    else:
+        wanted = budget.share * allowed
+    if allowance.remaining is not None and allowance.reset_at is not None and allowance.reset_at > now:
+        left = allowance.remaining / (allowance.reset_at - now)
+        wanted = max(TRICKLE * wanted, min(wanted, left))
+    return wanted
+
+
+def passed(budget: Budget, now: float) -> Budget:
+    """The budget at `now`, with what came in since."""
+    spent = rate(budget, now)
+    elapsed = max(0.0, now - budget.at)
+    level = CAPACITY if spent is None else min(CAPACITY, budget.level + elapsed * spent)
+    return replace(budget, level=level, at=now, forced=budget.forced * exp(-elapsed / FORCED_MEMORY))
+
+
+def spent(budget: Budget, requests: int, *, forced: int = 0) -> Budget:
+    """The budget after requests were made, and reads that no cadence foresaw."""
+    return replace(budget, level=budget.level - requests, forced=budget.forced + forced / FORCED_MEMORY)
+
+
+def told(budget: Budget, allowance: Allowance | None) -> Budget:
+    """The budget by what the last answer said."""
+    return budget if allowance is None else replace(budget, allowance=allowance)
+
+
+def fullness(budget: Budget) -> float:
+    """How full the bucket is, 0 to 1."""
+    return max(0.0, budget.level) / CAPACITY
+
+
+def first_reads(budget: Budget) -> float:
+    """How many requests first reads may make beside those under way: what is left, down to a fifth of the limit."""
+    allowance = budget.allowance
+    if allowance.limit is None or allowance.remaining is None:
+        return inf
+    return allowance.remaining - RESERVE * allowance.limit - budget.pledged
+
+
+def affords_first(budget: Budget, now: float) -> bool:
+    """Whether a first read that was put in the queue may still begin."""
+    return now >= budget.resting_until and first_reads(budget) + budget.pledged > 0
+
+
+def refused(budget: Budget, retry_after: float | None, now: float) -> Budget:
+    """The budget after a 429: it rests as long as the server says, or till the reset, or longer each time."""
+    rests = budget.rests + (now >= budget.resting_until)  # what was under way when the rest began tells nothing new
+    reset_at = budget.allowance.reset_at
+    if retry_after is not None and retry_after > 0:
+        pause = retry_after
+    elif reset_at is not None and 0 < reset_at - now <= LONGEST_REST:
+        pause = reset_at - now
+    else:
+        pause = min(LONGEST_GUESS, SHORTEST_REST * 2.0 ** min(rests - 1, 16))
+    until = now + min(pause, LONGEST_REST)
+    return replace(budget, rests=rests, resting_until=max(budget.resting_until, until), level=min(budget.level, 1.0))
+
+
+def answered(budget: Budget) -> Budget:
+    """The budget after an answer that was no 429."""
+    return replace(budget, rests=0) if budget.rests else budget
+
+
+def skew_of(headers: Mapping[str, str], now: float) -> float:
+    """Seconds by which our clock is ahead of the server's, by its `Date`; 0 where that cannot be read."""
+    try:
+        return now - parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return 0.0
 
 
 def _number(text: str | None) -> float | None:

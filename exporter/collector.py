@@ -9,28 +9,39 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
-from dataclasses import replace
 from functools import partial
 
 import structlog
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector as Registered
 
-from exporter import cadence
-from exporter.allowance import allowance_of
+from exporter import allowance, cadence
 from exporter.build import Target
-from exporter.cadence import Asked
+from exporter.cadence import Key, Question
 from exporter.display import Display
-from exporter.errors import RateLimited, SourceError
+from exporter.errors import RateLimited, SourceError, Unreachable
 from exporter.exposition import Format
 from exporter.fetch import Observation
+from exporter.intake import HOURLY, Intake, rest, rested
 from exporter.meters import Meters, gauge, source_families
-from exporter.providers import Discovery
+from exporter.providers import PROVIDERS
 from exporter.readers import Flight, Inline, Readers, Round
-from exporter.settings import Settings
-from exporter.source import Connect, Origin, Report, Subject, connect, origin_of, rules_of
-from exporter.walk import Walked, walk
-from exporter.window import History, look, merge, recut
+from exporter.settings import Settings, Source
+from exporter.source import (
+    Connect,
+    Origin,
+    Purse,
+    Report,
+    Subject,
+    budget_of,
+    connect,
+    purse_key,
+    questions,
+    report,
+    rules_of,
+)
+from exporter.walk import walk
+from exporter.window import History, look, recut
 from exporter.wire import Reading, T
 
 log = structlog.get_logger()
@@ -39,13 +50,13 @@ READ_LIMIT = 90.0
 """Seconds after which a read is given up, whatever it waits for."""
 READY_AFTER = 30.0
 """Seconds after which the exporter is ready though a target was not tried: a dead provider must hold up no rollout."""
-LONGEST_REST = 3600.0
-"""Seconds that a source rests at most, whatever the server says."""
-ABSENCES = 2
-"""Complete lists without a target, after which it is dropped."""
 
-Key = Target | str
-"""What is asked: a target's builds, or a source's targets."""
+Job = Callable[[Flight], None]
+Failed = Callable[[Exception, float], None]
+"""Is told what went wrong with a question, and when."""
+TOO_MANY = "429"
+NOTHING = Target("", "", "", "")
+"""No target: of what discovery finds, nothing is read."""
 
 
 class Collector:
@@ -57,7 +68,7 @@ class Collector:
         *,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
-        readers: Callable[[int], Readers | Inline] = partial(Readers, limit=READ_LIMIT),
+        readers: Callable[[int], Readers | Inline] = partial(Readers, limit=READ_LIMIT),  # noqa: B008  # of constants
         connect: Connect = connect,
     ) -> None:
         self._clock = clock
@@ -71,6 +82,7 @@ class Collector:
         self.meters.registry.register(_Live(self))
         self._origins: dict[str, Origin] = {}
         self._closed = False
+        self._asked_at = clock()
         self._formats: set[Format] = set()
         self.configure(settings)
 
@@ -78,6 +90,7 @@ class Collector:
         """Read by these settings from now on; what is known of targets that stay is kept."""
         with self._lock:
             before = self._origins
+            now = self._clock()
             self._settings = settings
             self._rules = rules_of(settings)
             self._flights = {}  # what is under way is read by the old settings: nobody waits for it any more
@@ -85,18 +98,33 @@ class Collector:
             for source in settings.sources:
                 observe = partial(self._observe, source.name)
                 fetch = self._connect(source, observe, settings.refresh.timeout, self._clock)
-                origin = origin_of(source, fetch, self._new_readers(settings.refresh.concurrency))
+                origin = Origin(
+                    settings=source,
+                    provider=PROVIDERS[source.provider](source),
+                    fetch=fetch,
+                    readers=self._new_readers(settings.refresh.concurrency),
+                    purse=self._purse(source, now),
+                )
                 known = before.get(source.name)
                 if known and (known.settings.provider, known.settings.url) == (source.provider, source.url):
                     origin.subjects = known.subjects
-                    origin.allowance = known.allowance
+                    heard = known.purse.budget.allowance
+                    origin.purse.budget = allowance.told(origin.purse.budget, heard)
                 self._origins[source.name] = origin
             for origin in before.values():
                 origin.close()
             self._show_all()
 
+    def _purse(self, source: Source, now: float) -> Purse:
+        """The purse of the sources that were made already with the same server and token, or a new one."""
+        for origin in self._origins.values():
+            if purse_key(origin.settings) == purse_key(source):
+                return origin.purse
+        return Purse(budget_of(source, now))
+
     def _show_all(self) -> None:
         self._display = Display(self._rules, frozenset(self._settings.metrics.drop), self._settings.metrics.max_series)
+        self._intake = Intake(self._settings.refresh, self._rules, self._display, self.meters, self._chance)
         for form in self._formats:
             self._display.wants(form)
         now = self._clock()
@@ -120,44 +148,95 @@ class Collector:
         """Ask what is due, of one target or of all, and tell what there is to wait for."""
         with self._lock:
             now = self._clock()
+            gap, self._asked_at = max(0.0, now - self._asked_at), now
             for origin in self._origins.values():
                 origin.readers.reap()
-                if only is None or only.source == origin.name:
-                    self._begin(origin, now, only)
-            return Round(
-                [flight for key, flight in self._flights.items() if only is None or key in {only, only.source}]
-            )
+                self._cut(origin, now)
+            for purse in {id(origin.purse): origin.purse for origin in self._origins.values()}.values():
+                self._begin(purse, now, gap, only)
+        for origin in list(self._origins.values()):
+            origin.readers.drain()
+        with self._lock:
+            return Round([flight for key, flight in self._flights.items() if only is None or self._concerns(key, only)])
 
-    def _begin(self, origin: Origin, now: float, only: Target | None) -> None:
+    def _cut(self, origin: Origin, now: float) -> None:
         for subject in origin.subjects.values():
             if now >= subject.history.cut_at:
                 subject.history = look(subject.history, self._rules, now)
                 self._display.show(origin, subject, now)
-        if now < origin.resting_until:
-            return
-        if origin.discovery.due_at <= now and origin.name not in self._flights:
-            # What it finds is read at once: a scrape that waits for another source's discovery has it all the same.
-            follow = partial(self._begin, origin, now, only)
-            self._launch(origin, origin.name, partial(self._discover, origin, follow))
-        due = [
-            subject
-            for target, subject in origin.subjects.items()
-            if subject.asked.due_at <= now and target not in self._flights and only in {None, target}
-        ]
-        if due:
+
+    def _begin(self, purse: Purse, now: float, gap: float, only: Target | None) -> None:
+        """Ask what is due of the sources that share a purse."""
+        purse.budget = allowance.passed(purse.budget, now)
+        by_key: dict[Key, tuple[Origin, Question]] = {}
+        for origin in self._origins.values():
+            if origin.purse is not purse:
+                continue
+            rested(origin, now)
+            for question in questions(origin, self._settings.refresh, now):
+                if question.key not in self._flights and (only is None or self._concerns(question.key, only)):
+                    by_key[question.key] = (origin, question)
+        chosen = cadence.plan([question for _, question in by_key.values()], purse.budget, now, gap)
+        for origin in {by_key[question.key][0].name: by_key[question.key][0] for question in chosen}.values():
             origin.begin_round()
-        for subject in due:
-            self._launch(origin, subject.target, partial(self._read, origin, subject))
+        for question in chosen:
+            self._ask(by_key[question.key][0], question, now, only)
 
-    def _launch(self, origin: Origin, key: Key, job: Callable[[Flight], None]) -> None:
-        flight = origin.readers.submit(job)
-        self._flights[key] = flight
-        flight.add_done_callback(lambda _ended: self._landed(key, flight))
+    def _concerns(self, key: Key, only: Target) -> bool:
+        """Whether a question can tell something of the target, or of whether it exists."""
+        if isinstance(key, Target):
+            return key == only
+        source, kind, *name = key
+        if source != only.source:
+            return False
+        origin = self._origins[source]
+        return kind == "discovery" or [origin.provider.list_of(only)] == name
 
-    def _landed(self, key: Key, flight: Flight) -> None:
+    def _ask(self, origin: Origin, question: Question, now: float, only: Target | None) -> None:
+        origin.purse.budget = cadence.pledged(origin.purse.budget, question, now)
+        if isinstance(question.key, Target):
+            subject = origin.subjects[question.key]
+            job = partial(self._read, origin, subject)
+            failed = partial(self._intake.read_failed, origin, subject)
+        elif question.key[1] == "discovery":
+            job = partial(self._discover, origin, only)
+            failed = partial(self._intake.discovery_failed, origin)
+        else:
+            job = partial(self._look, origin, question.key[2])
+            failed = partial(self._intake.look_failed, origin, question.key[2])
+        self._launch(origin, question, job, failed)
+
+    def _launch(
+        self,
+        origin: Origin,
+        question: Question,
+        job: Callable[[Flight], None],
+        failed: Callable[[Exception, float], None],
+    ) -> None:
+        """Start a read; whatever goes wrong in it is told to `failed`, and reaches no scrape."""
+
+        def guarded(flight: Flight) -> None:
+            try:
+                job(flight)
+            except Exception as error:  # noqa: BLE001  # the boundary of a question
+                with self._lock:
+                    if self._wanted(origin, flight):
+                        failed(error, self._clock())
+                        if isinstance(error, RateLimited):
+                            rest(origin, error, self._clock())
+
+        flight = origin.readers.submit(guarded)
+        self._flights[question.key] = flight
+        flight.add_done_callback(lambda _ended: self._landed(origin, question, flight, failed))
+
+    def _landed(self, origin: Origin, question: Question, flight: Flight, failed: Failed) -> None:
         with self._lock:
-            if self._flights.get(key) is flight:
-                del self._flights[key]
+            if self._flights.get(question.key) is flight:
+                del self._flights[question.key]
+                error = flight.exception()
+                if isinstance(error, Exception):
+                    failed(Unreachable(str(error)), self._clock())
+            origin.purse.budget = cadence.settled(origin.purse.budget, question, flight.requests)
 
     def collect(self) -> None:
         """Read everything that is due, and what discovery finds by that, without a deadline."""
@@ -167,109 +246,51 @@ class Collector:
     def discover(self) -> None:
         """List the targets of every source, and read none of them."""
         with self._lock:
+            now = self._clock()
             for origin in self._origins.values():
-                self._launch(origin, origin.name, partial(self._discover, origin, lambda: None))
+                self._ask(origin, next(questions(origin, self._settings.refresh, now)), now, NOTHING)
             asked = Round(self._flights.values())
         wait([asked.done])
 
     # How it is read
 
-    def _discover(self, origin: Origin, follow: Callable[[], None], flight: Flight) -> None:
-        before = origin.requests
-        try:
-            found = self._drive(origin, origin.provider.discover())
-        except Exception as error:  # noqa: BLE001  # the boundary: nothing that goes wrong in a source may reach a scrape
-            with self._lock:
-                if self._wanted(origin, flight):
-                    origin.discovery = self._failed(origin, origin.discovery, error, "discovery failed", origin.name)
-                    origin.discovered, origin.tried, origin.errors = False, True, (str(error),)
-            return
+    def _discover(self, origin: Origin, only: Target | None, flight: Flight) -> None:
+        found = self._drive(origin, origin.provider.discover(), flight)
         with self._lock:
             if self._wanted(origin, flight):
-                origin.discovery_cost = origin.requests - before
-                self._discovered(origin, found)
-                follow()
+                now = self._clock()
+                self._intake.discovered(origin, found, requests=flight.requests, now=now)
+                # What it finds is read at once: a scrape that waits for another source has it all the same.
+                self._begin(origin.purse, now, 0.0, only)
 
-    def _discovered(self, origin: Origin, found: Discovery) -> None:
+    def _look(self, origin: Origin, name: str, flight: Flight) -> None:
         now = self._clock()
-        origin.tried = True
-        origin.discovery = cadence.answered(now, self._settings.refresh.discovery)
-        succeeded = bool(found.targets) or not found.faults
-        origin.discovered = succeeded if origin.discovery_cost else None
-        origin.errors = (*(str(fault) for fault in found.faults), *found.notes)
-        origin.rests = 0
-        for fault in found.faults:
-            log.warning("discovery is partial", source=origin.name, reason=fault.reason, error=str(fault))
-        if found.faults:
-            origin.discovery = cadence.failed(origin.discovery, now, self._settings.refresh.ttl, self._chance())
-        for note in found.notes:
-            log.warning("nothing matches", source=origin.name, note=note)
-        for target in found.targets:
-            subject = origin.subjects.setdefault(target, Subject(target))
-            subject.absences = 0
-        if not found.faults:
-            self._drop_absent(origin, set(found.targets))
-
-    def _drop_absent(self, origin: Origin, present: set[Target]) -> None:
-        for target in [target for target in origin.subjects if target not in present]:
-            subject = origin.subjects[target]
-            subject.absences += 1
-            if subject.absences >= ABSENCES:
-                del origin.subjects[target]
-                self._display.forget(target)
-                log.info("target is gone", target=target.address)
+        looks = self._drive(origin, origin.provider.looks(name), flight)
+        with self._lock:
+            if self._wanted(origin, flight):
+                self._intake.looked(origin, name, looks, now)
+                self._begin(origin.purse, now, 0.0, None)
 
     def _read(self, origin: Origin, subject: Subject, flight: Flight) -> None:
         now = self._clock()
-        reading = walk(origin.provider, subject.target, subject.history, self._rules, now)
-        try:
-            walked = self._drive(origin, reading)
-        except Exception as error:  # noqa: BLE001  # the boundary: nothing that goes wrong in a target may reach a scrape
-            with self._lock:
-                if self._wanted(origin, flight):
-                    self._read_failed(origin, subject, error)
-            return
+        with self._lock:
+            if subject.asked.first and not allowance.affords_first(origin.purse.budget, now):
+                return  # the allowance became known, or was used up, after this was put in the queue
+        sweep = now - subject.swept_at >= HOURLY
+        known = subject.history
+        reading = walk(
+            origin.provider, subject.target, known, self._rules, now - origin.skew, short=origin.short, sweep=sweep
+        )
+        walked = self._drive(origin, reading, flight)
         with self._lock:
             if self._wanted(origin, flight):
-                self._read_well(origin, subject, walked, now)
-
-    def _read_failed(self, origin: Origin, subject: Subject, error: Exception) -> None:
-        reason = error.reason if isinstance(error, SourceError) else "unexpected"
-        subject.asked = self._failed(origin, subject.asked, error, "read failed", subject.target.address)
-        subject.up, subject.error = False, str(error)
-        subject.errors[reason] += 1
-        origin.read[False] += 1
-        self._display.show(origin, subject, self._clock())
-
-    def _read_well(self, origin: Origin, subject: Subject, walked: Walked, now: float) -> None:
-        refresh = self._settings.refresh
-        before, was_up = subject.history, subject.up
-        history = merge(before, walked.sights, self._rules, self._clock())
-        subject.history = replace(history, mark=walked.mark)
-        stirring = history.version != before.version or bool(history.unfinished)
-        subject.asked = cadence.answered(now, refresh.ttl if stirring else refresh.idle_ttl)
-        subject.up, subject.error = True, ""
-        origin.read[True] += 1
-        origin.rests = 0
-        if walked.missed:
-            subject.errors["missed"] += 1
-            log.warning("more builds came than a read may follow; the oldest are missed", target=subject.target.address)
-        for rejected in walked.rejected:
-            if (subject.target, rejected) not in origin.met:
-                origin.met[subject.target, rejected] = True
-                self.meters.rejected(origin.name, rejected.reason)
-        if was_up is False:
-            log.info("read again", target=subject.target.address)
-        if history.version != before.version or was_up is not True or walked.missed:
-            self._display.show(origin, subject, self._clock())
-        subject.refreshed_at = now
-        self._display.refreshed(subject.target, now)
+                self._intake.read(origin, subject, walked, sweep=sweep, now=now)
 
     def _wanted(self, origin: Origin, flight: Flight) -> bool:
         """Whether what was read is of use: it was not given up, and its source is still read by the same settings."""
         return not flight.done() and not self._closed and self._origins.get(origin.name) is origin
 
-    def _drive(self, origin: Origin, reading: Reading[T]) -> T:
+    def _drive(self, origin: Origin, reading: Reading[T], flight: Flight) -> T:
         """Fetch what the reading asks for, until it ends; all between two fetches is done under the lock."""
         answer, error = None, None
         while True:
@@ -279,32 +300,21 @@ class Collector:
                 except StopIteration as end:
                     result: T = end.value
                     return result
+            flight.requests += 1
             try:
                 answer, error = origin.fetch(request), None
             except SourceError as raised:
                 answer, error = None, raised
 
-    def _failed(self, origin: Origin, asked: Asked, error: Exception, what: str, which: str) -> Asked:
-        """When to ask again what failed; one line in the log, and where the allowance is used up the source rests."""
-        now, ttl = self._clock(), self._settings.refresh.ttl
-        if isinstance(error, SourceError):
-            log.warning(what, of=which, reason=error.reason, error=str(error))
-        else:
-            log.error(what, of=which, reason="unexpected", exc_info=error)
-        if isinstance(error, RateLimited):
-            origin.rests += 1
-            pause = error.retry_after or cadence.failed(Asked(failures=origin.rests), now, ttl, 0).due_at - now
-            origin.resting_until = max(origin.resting_until, now + min(pause, LONGEST_REST))
-        return cadence.failed(asked, now, ttl, self._chance())
-
     def _observe(self, source: str, seen: Observation) -> None:
-        """Count a request, and keep what the answer says of the allowance."""
+        """Count a request, and keep what the answer says of the allowance and of the server's clock."""
         self.meters.request(source, seen.operation, seen.code, seen.seconds)
         with self._lock:
             origin = self._origins.get(source)
             if origin:
-                origin.requests += 1
-                origin.allowance = allowance_of(seen.headers, seen.at) or origin.allowance
+                budget = allowance.told(origin.purse.budget, allowance.allowance_of(seen.headers, seen.at))
+                origin.purse.budget = budget if seen.code == TOO_MANY else allowance.answered(budget)
+                origin.skew = allowance.skew_of(seen.headers, seen.at)
 
     # What is shown
 
@@ -358,7 +368,7 @@ class Collector:
         """How the reading of each source goes."""
         with self._lock:
             now = self._clock()
-            return [origin.report(now, self._settings.refresh) for origin in self._origins.values()]
+            return [report(origin, self._settings.refresh, now) for origin in self._origins.values()]
 
     @property
     def series(self) -> int:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -15,6 +16,8 @@ class Flight(Future[None]):
         self.job = job
         self.started_at: float | None = None
         """On the monotonic clock; None while it waits for a thread."""
+        self.requests = 0
+        """How many it has made."""
         self.late = False
         """A scrape has waited for it in vain: no other scrape waits for it again."""
 
@@ -44,6 +47,9 @@ class Readers:
                 self._start_thread()
         self._queue.put(flight)
         return flight
+
+    def drain(self) -> None:
+        """The threads do what is in the queue."""
 
     def reap(self) -> None:
         """Abandon what is stuck: the flight ends with `Abandoned`, and another thread takes the stuck one's place."""
@@ -92,14 +98,23 @@ class Readers:
 
 
 class Inline:
-    """Readers that read at once, in the caller's thread: for a clock that is simulated."""
+    """Readers that read one after the other, in the caller's thread: for a clock that is simulated."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Flight] = deque()
 
     def submit(self, job: Callable[[Flight], None]) -> Flight:
-        """Do the job."""
+        """Put the job in the queue."""
         flight = Flight(job)
-        flight.job(flight)
-        flight.set_result(None)
+        self._waiting.append(flight)
         return flight
+
+    def drain(self) -> None:
+        """Do the jobs in the queue, and those that they put there."""
+        while self._waiting:
+            flight = self._waiting.popleft()
+            flight.job(flight)
+            flight.set_result(None)
 
     def reap(self) -> None:
         """Nothing is ever stuck."""

@@ -1,24 +1,31 @@
-"""What the collector holds of a source and of a target."""
+"""What the collector holds of a source and of a target, and the questions that follow from it."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from cachetools import LRUCache
 
-from exporter.allowance import Allowance
+from exporter.allowance import Budget
 from exporter.build import Target
-from exporter.cadence import Asked
+from exporter.cadence import Key, Pulse, Question, hazard, requests_a_second
+from exporter.errors import Unauthorized
 from exporter.fetch import Fetch, Observation
+from exporter.looks import covers
 from exporter.meters import SourceStatus
-from exporter.providers import PROVIDERS, Provider, Rejected
+from exporter.providers import PROVIDERS, Look, Provider, Rejected
 from exporter.readers import Inline, Readers
-from exporter.settings import Refresh, Settings, Source
+from exporter.settings import Refresh, Settings, Source, Spend
 from exporter.window import History, Rules
 from exporter.wire import Answer, Request
 
 HOUR = 3600.0
+LIST_SHORTEST, LIST_LONGEST = 15.0, 60.0
+"""Seconds between two askings of a list that tells of many targets at once."""
+DEFAULT_SPEND = Spend(share=0.4)
 
 
 class Connection(Protocol):
@@ -33,6 +40,23 @@ class Connection(Protocol):
 
 Connect = Callable[[Source, Callable[[Observation], None], float, Callable[[], float]], Connection]
 """Makes a source's connection from its settings, what each request is told to, a request's seconds, and the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How the asking of a question goes. Times are seconds since the epoch."""
+
+    at: float = -inf
+    """When what was last answered was asked; never: it comes before all others."""
+    failures: int = 0
+    """In a row."""
+    not_before: float = -inf
+    """It failed: not before then."""
+
+    @property
+    def first(self) -> bool:
+        """Whether it was never answered."""
+        return self.at == -inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +76,16 @@ class Subject:
 
     target: Target
     history: History = field(default_factory=History)
+    pulse: Pulse = field(default_factory=Pulse)
     asked: Asked = field(default_factory=Asked)
+    look: Look | None = None
+    """What the list told before the last read; None: no list tells of it."""
+    wanted_at: float | None = None
+    """When it must be read whatever its hazard."""
+    repeats: int = 0
+    """Reads in a row that did not show what the look had told."""
+    swept_at: float = -inf
+    """When a largest page was last read."""
     up: bool | None = None
     """Whether the last read succeeded; None: not tried yet."""
     error: str = ""
@@ -64,6 +97,20 @@ class Subject:
     absences: int = 0
     """Complete lists without it, in a row."""
 
+    @property
+    def covered(self) -> bool:
+        """Whether a list tells all that moves."""
+        return self.look is not None and covers(self.look, self.history)
+
+
+@dataclass(slots=True)
+class Purse:
+    """The budget of all sources with one origin and token."""
+
+    budget: Budget
+    resting: bool = False
+    """Whether the log has said that it rests."""
+
 
 @dataclass(slots=True)
 class Origin:
@@ -73,8 +120,10 @@ class Origin:
     provider: Provider
     fetch: Connection
     readers: Readers | Inline
-    """Its own, so that a source that hangs takes no thread from another."""
+    purse: Purse
     subjects: dict[Target, Subject] = field(default_factory=dict)
+    lists: dict[str, Asked] = field(default_factory=dict)
+    """By the name of the list."""
     discovery: Asked = field(default_factory=Asked)
     discovered: bool | None = None
     """Whether the last discovery succeeded; None: it was not tried, or it asked nothing."""
@@ -84,16 +133,14 @@ class Origin:
     """Requests that the last discovery made."""
     tried: bool = False
     """Whether a discovery has ended, well or not."""
+    short: bool = True
+    """Whether its pages are newest first, so that short reads will do."""
+    skew: float = 0.0
+    """Seconds by which our clock is ahead of the server's."""
     read: Counter[bool] = field(default_factory=Counter)
     """How the reads of the last round went, so far."""
     read_before: Counter[bool] = field(default_factory=Counter)
     """How those of the round before went: it stands until one of the last has ended."""
-    requests: int = 0
-    """How many were made."""
-    resting_until: float = 0.0
-    rests: int = 0
-    """In a row."""
-    allowance: Allowance = field(default_factory=Allowance)
     met: LRUCache[tuple[Target, Rejected], bool] = field(default_factory=lambda: LRUCache(10_000))
     """Rejected records that were counted: they stand on the page at the next read too."""
 
@@ -110,28 +157,88 @@ class Origin:
             return None
         return bool(self.discovered) or reads[True] > 0
 
-    def close(self) -> None:
-        """Let go of threads and connections."""
-        self.readers.close()
-        self.fetch.close()
-
     def begin_round(self) -> None:
         """Count the reads that begin now apart from those before."""
         if self.read:
             self.read_before, self.read = self.read, Counter()
 
+    def close(self) -> None:
+        """Let go of its threads and connections."""
+        self.readers.close()
+        self.fetch.close()
+
     def status(self, now: float) -> SourceStatus:
         """How it stands, for the metrics."""
         targets = Counter(dict.fromkeys(self.provider.kinds, 0))
         targets.update(target.kind for target in self.subjects)
-        return SourceStatus(self.name, self.up, now < self.resting_until, targets, self.allowance)
+        budget = self.purse.budget
+        return SourceStatus(self.name, self.up, now < budget.resting_until, targets, budget.allowance)
 
-    def report(self, now: float, refresh: Refresh) -> Report:
-        """How it stands, for a person."""
-        failed = (f"{subject.target.address}: {subject.error}" for subject in self.subjects.values() if subject.error)
-        pauses = [refresh.ttl if subject.history.unfinished else refresh.idle_ttl for subject in self.subjects.values()]
-        hourly = sum(HOUR / pause for pause in pauses) + self.discovery_cost * HOUR / refresh.discovery
-        return Report(self.status(now), (*self.errors, *failed), hourly)
+    def listed(self, name: str) -> Iterator[Subject]:
+        """The subjects of which the list of that name tells."""
+        for target, subject in self.subjects.items():
+            if subject.look is not None and self.provider.list_of(target) == name:
+                yield subject
+
+
+def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question]:
+    """Everything that can be asked of a source, each as it stands."""
+    yield _discovery(origin, refresh)
+    lists: dict[str, float] = {}
+    stirred: dict[str, float] = {}
+    for target, subject in origin.subjects.items():
+        danger = hazard(subject.pulse, now)
+        stirred_at = now if subject.pulse.unfinished else subject.pulse.stirred_at
+        name = origin.provider.list_of(target) if subject.look is not None else None
+        if name is not None:
+            lists[name] = lists.get(name, 0.0) + danger
+            stirred[name] = max(stirred.get(name, -inf), stirred_at)
+        yield Question(
+            key=target,
+            hazard=0.0 if subject.covered else danger,
+            shortest=refresh.ttl,
+            longest=refresh.idle_ttl,
+            asked_at=subject.asked.at,
+            stirred_at=stirred_at,
+            forced_at=subject.wanted_at,
+            not_before=subject.asked.not_before,
+        )
+    for name, danger in lists.items():
+        asked = origin.lists.get(name, Asked())
+        yield Question(
+            key=(origin.name, "list", name),
+            hazard=danger,
+            shortest=LIST_SHORTEST,
+            longest=LIST_LONGEST,
+            asked_at=asked.at,
+            stirred_at=stirred[name],
+            not_before=asked.not_before,
+        )
+
+
+def report(origin: Origin, refresh: Refresh, now: float) -> Report:
+    """How a source stands, for a person."""
+    failed = (f"{subject.target.address}: {subject.error}" for subject in origin.subjects.values() if subject.error)
+    hourly = HOUR * requests_a_second(list(questions(origin, refresh, now)), origin.purse.budget, now)
+    hourly += origin.discovery_cost * HOUR / refresh.discovery
+    return Report(origin.status(now), (*origin.errors, *failed), hourly)
+
+
+def _discovery(origin: Origin, refresh: Refresh) -> Question:
+    return Question(
+        key=discovery_key(origin),
+        hazard=0.0,
+        shortest=refresh.discovery,
+        longest=refresh.discovery,
+        asked_at=origin.discovery.at,
+        forced_at=origin.discovery.at + refresh.discovery,
+        not_before=origin.discovery.not_before,
+    )
+
+
+def discovery_key(origin: Origin) -> Key:
+    """What discovery is known by among the questions."""
+    return (origin.name, "discovery")
 
 
 def connect(
@@ -151,9 +258,20 @@ def connect(
     )
 
 
-def origin_of(source: Source, fetch: Connection, readers: Readers | Inline) -> Origin:
-    """A source as configured, before anything of it is known."""
-    return Origin(source, PROVIDERS[source.provider](source), fetch, readers)
+def budget_of(source: Source, now: float) -> Budget:
+    """The budget that the configuration gives a source, before anything is known of the server's limit."""
+    spend = source.spend or DEFAULT_SPEND
+    return Budget(share=spend.share or 0.0, per_second=spend.per_second, at=now)
+
+
+def purse_key(source: Source) -> tuple[str, str]:
+    """What sources have in common that share an allowance: the server, and the token where it can be read."""
+    parts = urlsplit(source.url)
+    try:
+        token = source.token.read()
+    except Unauthorized:
+        token = f"of {source.name}"
+    return parts.netloc, token
 
 
 def rules_of(settings: Settings) -> Rules:

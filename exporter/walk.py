@@ -1,18 +1,30 @@
-"""How a target's builds are read: down the pages, from the newest to where nothing can be new. Pure."""
+"""How a target's builds are read: down the pages, from the newest to where nothing can be new. Pure.
+
+Each target keeps a *mark*: down to it the pages were once read without a gap. A later walk goes down to the mark, less
+an overlap, and no deeper; what is known to run beyond is asked one by one.
+"""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import inf
 
 from exporter.build import Build, Target
-from exporter.errors import BadPayload
+from exporter.errors import BadPayload, NotFound
 from exporter.providers.contract import Page, Provider, Rejected
+from exporter.runs import age_key
 from exporter.window import OVERLAP, History, Rules, Sight, merge
 from exporter.wire import Reading
 
+SIZES = (5, 20, 100)
+"""Of a page: as few builds as will do, for one is 2 to 3 KB of JSON at GitLab."""
+LARGEST = SIZES[-1]
 PAGES = 10
-"""A walk reads at most that many."""
-PAGE = 100
+"""A walk reads at most that many pages of the largest size."""
+SINGLES = 3
+"""Builds that are asked one by one; where more were not met, the walk goes on."""
+DISORDER = 60.0
+"""Seconds by which a build may be older than the one behind it while the page still counts as newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,49 +32,129 @@ class Walked:
     """What a walk brought."""
 
     sights: tuple[Sight, ...]
+    gone: frozenset[str]
+    """Ids of builds that are no more."""
     rejected: tuple[Rejected, ...]
     mark: float
     """When the newest build was created: down to here there is no gap any more."""
     missed: bool
     """The walk ended before it met what was known."""
+    ordered: bool
+    """The pages were newest first."""
 
 
-def walk(provider: Provider, target: Target, history: History, rules: Rules, now: float) -> Reading[Walked]:
-    """Read the pages of a target, all or nothing.
+@dataclass(slots=True)
+class _Met:
+    """What the walk has met so far."""
 
-    The first walk goes down until every branch label that it meets has a full window, or to the window's age; the later
-    ones go to the mark of the last, less the overlap.
+    builds: list[Build] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+    cursor: str | None = None
+    """Where the next of the largest pages begins."""
+    pages: int = 0
+    """Of the largest size."""
+    cursors: set[str] = field(default_factory=set)
+
+
+def walk(  # noqa: PLR0913  # what is asked, what is known of it, and how
+    provider: Provider,
+    target: Target,
+    history: History,
+    rules: Rules,
+    now: float,
+    *,
+    short: bool = True,
+    sweep: bool = False,
+) -> Reading[Walked]:
+    """Read what is new of a target, all or nothing. `now` is the server's time, in seconds since the epoch.
+
+    The first walk goes down until every branch label that it meets has a full window, or to the window's age. `short`:
+    the pages are known to be newest first; else every page is read. `sweep`: read a largest page, whatever is new.
     """
-    met: list[Build] = []
-    rejected: list[Rejected] = []
-    cursor, cursors = None, set[str]()
-    for _ in range(PAGES):
-        page: Page = yield from provider.builds(target, PAGE, cursor)
-        met += page.builds
-        rejected += page.rejected
-        if page.cursor is None or _reached(met, page, history, rules, now):
+    met = _Met()
+    floor = min(history.mark, history.walked_at - OVERLAP) if short else -inf
+    sizes = SIZES[_size(history, floor) : -1] if history.baseline is not None and short and not sweep else ()
+    for size in sizes:
+        page: Page = yield from provider.builds(target, size)
+        _add(met, page)
+        if page.cursor is None or _reached(met, history, floor):
             break
-        if page.cursor in cursors:
-            raise BadPayload("the pages of builds lead in a circle")
-        cursor = page.cursor
-        cursors.add(cursor)
     else:
-        return _walked(met, rejected, history, now, missed=history.baseline is not None)
-    return _walked(met, rejected, history, now, missed=False)
+        deep_enough = False
+        while not deep_enough and met.pages < PAGES and (met.cursor or not met.pages):
+            yield from _largest_page(provider, target, met)
+            deep_enough = short and _deep_enough(met, history, rules, floor, now)
+        if met.cursor and not deep_enough:
+            return _walked(met, history, now, missed=history.baseline is not None and short)
+    yield from _strays(provider, target, met, history)
+    return _walked(met, history, now, missed=False)
 
 
-def _reached(met: list[Build], page: Page, history: History, rules: Rules, now: float) -> bool:
-    """Whether what lies deeper cannot be new."""
-    oldest = min((build.created_at for build in page.builds), default=inf)
+def _largest_page(provider: Provider, target: Target, met: _Met) -> Reading[None]:
+    page: Page = yield from provider.builds(target, LARGEST, met.cursor)
+    _add(met, page)
+    met.pages += 1
+    met.cursor = page.cursor
+    if page.cursor in met.cursors:
+        raise BadPayload("the pages of builds lead in a circle")
+    met.cursors.update({page.cursor} if page.cursor else ())
+
+
+def _strays(provider: Provider, target: Target, met: _Met, history: History) -> Reading[None]:
+    """Ask for the unfinished builds that no page has shown: a few one by one, many by further pages."""
+    strays = _not_met(met, history)
+    single = provider.single(target)
+    while strays and (len(strays) > SINGLES or not single) and met.pages < PAGES and (met.cursor or not met.pages):
+        yield from _largest_page(provider, target, met)
+        strays = _not_met(met, history)
+    for stray in strays[:SINGLES] if single else ():
+        try:
+            _add(met, (yield from provider.build(target, stray)))
+        except NotFound:
+            met.gone.add(stray)
+
+
+def _not_met(met: _Met, history: History) -> list[str]:
+    seen = {build.id for build in met.builds}
+    return [build.id for build in history.unfinished if build.id not in seen]
+
+
+def _add(met: _Met, page: Page) -> None:
+    met.builds += page.builds
+    met.rejected += page.rejected
+
+
+def _size(history: History, floor: float) -> int:
+    """The place of the page size that reaches the floor and the oldest unfinished build, if nothing is new."""
+    newest_first = sorted((row.build for row in history.rows.values()), key=age_key, reverse=True)
+    places = [place for place, build in enumerate(newest_first) if build.created_at > floor or build.unfinished]
+    depth = places[-1] + 2 if places else 1
+    return next((place for place, size in enumerate(SIZES) if size >= depth), len(SIZES) - 1)
+
+
+def _reached(met: _Met, history: History, floor: float) -> bool:
+    """Whether what lies deeper was met before: the last build is known, and not younger than the floor."""
+    return bool(met.builds) and met.builds[-1].id in history.rows and met.builds[-1].created_at <= floor
+
+
+def _deep_enough(met: _Met, history: History, rules: Rules, floor: float, now: float) -> bool:
+    oldest = min((build.created_at for build in met.builds), default=inf)
     if history.baseline is not None:
-        return oldest < history.mark - OVERLAP
+        return oldest <= floor
     if oldest < now - rules.age:
         return True
-    first = merge(History(), ((build, now) for build in met), replace(rules, builds=PAGE * PAGES), now)
-    labels = Counter(first.group(build, ())[0] for build in met)
+    first = merge(History(), ((build, now) for build in met.builds), replace(rules, builds=LARGEST * PAGES), now)
+    labels = Counter(first.group(build, ())[0] for build in met.builds)
     return bool(labels) and min(labels.values()) >= rules.builds
 
 
-def _walked(met: list[Build], rejected: list[Rejected], history: History, now: float, *, missed: bool) -> Walked:
-    mark = max([history.mark, *(build.created_at for build in met)])
-    return Walked(tuple((build, now) for build in met), tuple(rejected), mark, missed)
+def _walked(met: _Met, history: History, now: float, *, missed: bool) -> Walked:
+    return Walked(
+        sights=tuple((build, now) for build in met.builds),
+        gone=frozenset(met.gone),
+        rejected=tuple(met.rejected),
+        mark=max([history.mark, *(build.created_at for build in met.builds)]),
+        missed=missed,
+        ordered=all(newer.created_at > older.created_at - DISORDER for newer, older in pairwise(met.builds)),
+    )

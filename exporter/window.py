@@ -90,6 +90,8 @@ class History:
     """When the newest of the builds was created that were cut: an unknown one up to here was counted before."""
     mark: float = -inf
     """Down to here the pages were read without a gap: when the newest build of the last walk was created."""
+    walked_at: float = -inf
+    """When the last walk began, by the server's clock."""
     names: tuple[str, ...] = ()
     """The branches that keep their name, newest first."""
     folded: bool = False
@@ -140,6 +142,13 @@ def merge(history: History, sights: Iterable[Sight], rules: Rules, now: float) -
     if baseline is None:
         baseline = min((row.build.created_at for row in rows.values()), default=-inf)
     return _cut(_counted(replace(history, rows=rows, baseline=baseline), concluded, rules), rules, now)
+
+
+def without(history: History, gone: frozenset[str], rules: Rules, now: float) -> History:
+    """The history without builds that are no more; nothing is counted for them."""
+    if not gone & history.rows.keys():
+        return history
+    return _cut(replace(history, rows={id_: row for id_, row in history.rows.items() if id_ not in gone}), rules, now)
 
 
 def look(history: History, rules: Rules, now: float) -> History:

@@ -45,6 +45,8 @@ class Look:
     outcome: Outcome
     moved_at: float | None
     """When it took this status; UTC seconds since the epoch."""
+    step: int = 0
+    """How far a build with this status has come: of two looks at one build, the later has never the lower step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,10 @@ class Provider(Protocol):
     def kinds(self) -> tuple[str, ...]:
         """The kinds of its targets."""
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the API documents that the newest builds come first."""
+
     def headers(self, token: str) -> dict[str, str]:
         """Give the headers that every request bears."""
 
@@ -105,6 +111,15 @@ class Provider(Protocol):
         self, target: Target, size: int, cursor: str | None = None, scope: tuple[str, ...] = ()
     ) -> Reading[Page]:
         """Give one page of at most `size` builds (1 to 100), the newest first; `scope` leaves only these statuses."""
+
+    def single(self, target: Target) -> bool:
+        """Whether one build of the target can be read by itself with a right to read only."""
+
+    def list_of(self, target: Target) -> str | None:
+        """Give the list that tells how the target's newest build stands; None where no list does."""
+
+    def looks(self, name: str) -> Reading[Mapping[Target, Look | None]]:
+        """Give what a list tells of each wanted target in it; None where it tells nothing."""
 
     def build(self, target: Target, build_id: str) -> Reading[Page]:
         """Give one build, as a page of one."""

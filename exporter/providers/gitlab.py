@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from exporter.build import CONCLUDED, Build, Outcome, Target
 from exporter.errors import BadPayload, NotFound, RateLimited, SourceError, Unauthorized
-from exporter.providers.contract import Discovery, Page, Rejected
+from exporter.providers.contract import Discovery, Look, Page, Rejected
 from exporter.providers.globs import matches
 from exporter.providers.pages import about, advanced, in_order, page_from, path, walk
 from exporter.settings import GitLabSource
@@ -94,6 +94,11 @@ class GitLab:
         kinds_of_failure = (Outcome.ALLOWED_FAILURE, Outcome.ERROR, Outcome.TIMEOUT)
         return (*OUTCOMES.items(), *(("failed", outcome) for outcome in kinds_of_failure))
 
+    @property
+    def ordered(self) -> bool:
+        """By descending id."""
+        return True
+
     def headers(self, token: str) -> dict[str, str]:
         """Give the headers that every request bears."""
         return {"PRIVATE-TOKEN": token, "Accept": "application/json"}
@@ -118,6 +123,19 @@ class GitLab:
         answer = yield from self._ask(request)
         after = advanced(_cursor(answer, request), cursor)
         return page_from(sequence(decode(answer), "the builds"), "created_at", self._build_from, after)
+
+    def single(self, target: Target) -> bool:  # noqa: ARG002  # it holds for each
+        """Give a job by itself: that takes no more than the list does."""
+        return True
+
+    def list_of(self, target: Target) -> str | None:  # noqa: ARG002  # it holds for each
+        """Nothing lists the jobs of several projects."""
+        return None
+
+    def looks(self, name: str) -> Reading[Mapping[Target, Look | None]]:  # noqa: ARG002  # there is none
+        """Give nothing: no list tells."""
+        yield from ()
+        return {}
 
     def build(self, target: Target, build_id: str) -> Reading[Page]:
         """Give one job, v3: one build."""

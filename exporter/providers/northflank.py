@@ -37,6 +37,19 @@ OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
 )
 """Both ages of the documentation; a word that is in neither is unknown."""
 
+STEPS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        **dict.fromkeys(("queued", "pending", "unschedulable"), 0),
+        "starting": 1,
+        "cloning": 2,
+        "building": 3,
+        "in_progress": 3,
+        "uploading": 4,
+        **dict.fromkeys(("success", "failure", "crashed", "submission_failure", "aborted"), 5),
+    }
+)
+"""How far a build has come."""
+
 KINDS: Final[Mapping[Part, str]] = MappingProxyType({"services": "service", "jobs": "job"})
 
 BUILDING_SERVICES: Final = frozenset({"combined", "build"})
@@ -52,6 +65,7 @@ class Northflank:
     source: NorthflankSource
 
     vocabulary: ClassVar[tuple[tuple[str, Outcome], ...]] = tuple(OUTCOMES.items())
+    ordered: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = tuple(KINDS.values())
 
     def headers(self, token: str) -> dict[str, str]:
@@ -79,6 +93,19 @@ class Northflank:
         answer = yield Request("build", self._builds_path(target) + path(build_id))
         record = mapping(mapping(decode(answer), "the answer").get("data"), '"data"')
         return page_from([record], "createdAt", _build_from)
+
+    def single(self, target: Target) -> bool:
+        """Of a job, one build takes the permission to deploy."""
+        return target.kind == "service"
+
+    def list_of(self, target: Target) -> str | None:
+        """Give the project of a service: the list of its services bears their build status."""
+        return target.project if target.kind == "service" else None
+
+    def looks(self, name: str) -> Reading[Mapping[Target, Look | None]]:
+        """Give what the service list of the project of that name tells of each wanted service."""
+        listed = yield from self.services(name)
+        return {entry.target: entry.look for entry in listed.services if entry.target}
 
     def services(self, project: str) -> Reading[ServiceList]:
         """Give a project's services; one request for up to 100 of them tells which build status changed, and when.
@@ -198,7 +225,7 @@ def _look_from(status: Mapping[str, object]) -> Look | None:
     if word is None:
         return None
     outcome = OUTCOMES.get(word.lower(), Outcome.UNKNOWN)
-    return Look(word.lower(), outcome, instant(status.get("lastTransitionTime")))
+    return Look(word.lower(), outcome, instant(status.get("lastTransitionTime")), STEPS.get(word.lower(), 0))
 
 
 def _build_from(record: Mapping[str, object], build_id: str, created_at: float) -> tuple[Build, tuple[Rejected, ...]]:

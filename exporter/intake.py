@@ -1,0 +1,216 @@
+"""What an answer changes: in what is known of a target and its source, in the budget, and in what is shown.
+
+Nothing here asks anything. The caller holds the collector's lock.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from exporter import allowance, cadence
+from exporter.build import Target
+from exporter.display import Display
+from exporter.errors import RateLimited, SourceError
+from exporter.looks import REPEATS, Verdict, covers, running, stepped, verdict
+from exporter.meters import Meters
+from exporter.providers import Discovery, Look
+from exporter.settings import Refresh
+from exporter.source import Asked, Origin, Subject
+from exporter.walk import Walked
+from exporter.window import History, Rules, merge, without
+
+log = structlog.get_logger()
+
+HOURLY = 3600.0
+"""Seconds after which a largest page is read of every target: it shows what came late, and what came back to life."""
+ABSENCES = 2
+"""Complete lists without a target, after which it is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The rules by which answers are taken in, and where what they change is shown."""
+
+    refresh: Refresh
+    rules: Rules
+    display: Display
+    meters: Meters
+    chance: Callable[[], float]
+
+    # Discovery
+
+    def discovered(self, origin: Origin, found: Discovery, *, requests: int, now: float) -> None:
+        """Take in what discovery found by so many requests. A partial list takes nothing away."""
+        origin.tried, origin.discovery_cost = True, requests
+        origin.discovered = (bool(found.targets) or not found.faults) if requests else None
+        origin.errors = (*(str(fault) for fault in found.faults), *found.notes)
+        for fault in found.faults:
+            log.warning("discovery is partial", source=origin.name, reason=fault.reason, error=str(fault))
+        for note in found.notes:
+            log.warning("nothing matches", source=origin.name, note=note)
+        failures = origin.discovery.failures + 1 if found.faults else 0
+        origin.discovery = Asked(now, failures, self._retry_at(failures, now))
+        for target in found.targets:
+            origin.subjects.setdefault(target, Subject(target)).absences = 0
+        if not found.faults:
+            self._drop_absent(origin, set(found.targets))
+        self._looked(origin, found.looks, now)
+        for name in {origin.provider.list_of(target) for target in found.looks} - {None}:
+            origin.lists[str(name)] = Asked(now)
+
+    def _drop_absent(self, origin: Origin, present: set[Target]) -> None:
+        for target in [target for target in origin.subjects if target not in present]:
+            subject = origin.subjects[target]
+            subject.absences += 1
+            if subject.absences >= ABSENCES:
+                del origin.subjects[target]
+                self.display.forget(target)
+                log.info("target is gone", target=target.address)
+
+    def discovery_failed(self, origin: Origin, error: Exception, now: float) -> None:
+        """Keep the targets, and try again later."""
+        _log_failure("discovery failed", origin.name, error)
+        origin.discovered, origin.tried, origin.errors = False, True, (str(error),)
+        origin.discovery = self._later(origin.discovery, error, now)
+
+    # Lists
+
+    def looked(self, origin: Origin, name: str, looks: Mapping[Target, Look | None], now: float) -> None:
+        """Take in what a list tells; what it does not tell enough of is read next."""
+        origin.lists[name] = Asked(now)
+        origin.read[True] += 1
+        self._looked(origin, looks, now)
+
+    def _looked(self, origin: Origin, looks: Mapping[Target, Look | None], now: float) -> None:
+        for target, look in looks.items():
+            subject = origin.subjects.get(target)
+            if subject is None:
+                continue
+            before, subject.look = subject.look, look
+            if look is not None and subject.history.baseline is not None:
+                self._take_look(origin, subject, before, look, now)
+
+    def _take_look(self, origin: Origin, subject: Subject, before: Look | None, look: Look, now: float) -> None:
+        asked_for = verdict(before, look, subject.history)
+        if asked_for is Verdict.READ:
+            subject.wanted_at, subject.repeats = now, 0
+            return
+        if asked_for is Verdict.STEP:
+            (build,) = subject.history.unfinished
+            self._merged(origin, subject, merge(subject.history, [(stepped(build, look), now)], self.rules, now), now)
+        if not subject.asked.failures and covers(look, subject.history):
+            self._current(origin, subject, now)
+
+    def look_failed(self, origin: Origin, name: str, error: Exception, now: float) -> None:
+        """Tell of every target in the list that it could not be read."""
+        _log_failure("list failed", f"{origin.name}/{name}", error)
+        origin.lists[name] = self._later(origin.lists.get(name, Asked()), error, now)
+        for subject in list(origin.listed(name)):
+            self._down(origin, subject, error, now)
+        origin.read[False] += 1
+
+    # Builds
+
+    def read(self, origin: Origin, subject: Subject, walked: Walked, *, sweep: bool, now: float) -> None:
+        """Take in what a walk brought, all of it or nothing."""
+        history = merge(subject.history, walked.sights, self.rules, now)
+        history = without(history, walked.gone, self.rules, now)
+        history = replace(history, mark=walked.mark, walked_at=now - origin.skew)
+        if not walked.ordered and origin.short and not origin.provider.ordered:
+            origin.short = False
+            log.warning("builds are not told newest first: every page is read", source=origin.name)
+        if sweep or subject.history.baseline is None:
+            subject.swept_at = now
+        subject.asked = Asked(now)
+        origin.read[True] += 1
+        if walked.missed:
+            subject.errors["missed"] += 1
+            log.warning("more builds came than a read may follow; the oldest are missed", target=subject.target.address)
+        for rejected in walked.rejected:
+            if (subject.target, rejected) not in origin.met:
+                origin.met[subject.target, rejected] = True
+                self.meters.rejected(origin.name, rejected.reason)
+        self._merged(origin, subject, history, now, show=walked.missed)
+        self._current(origin, subject, now)
+        self._schedule(subject, now)
+
+    def _schedule(self, subject: Subject, now: float) -> None:
+        """When a target that a list covers must be read again: soon if the list told of a build that the read lacks."""
+        look = subject.look
+        if look is None:
+            subject.wanted_at = None
+        elif running(look) and not subject.history.unfinished and subject.repeats < REPEATS:
+            subject.repeats += 1
+            subject.wanted_at = now + self.refresh.ttl
+        else:
+            subject.repeats = 0
+            subject.wanted_at = now + HOURLY
+
+    def read_failed(self, origin: Origin, subject: Subject, error: Exception, now: float) -> None:
+        """Keep what is known, and try again later."""
+        _log_failure("read failed", subject.target.address, error)
+        subject.asked = self._later(subject.asked, error, now)
+        self._down(origin, subject, error, now)
+        origin.read[False] += 1
+
+    # What they share
+
+    def _merged(self, origin: Origin, subject: Subject, history: History, now: float, *, show: bool = False) -> None:
+        moved = history.version != subject.history.version
+        subject.history = history
+        if moved:
+            subject.pulse = cadence.pulse(history, now - origin.skew)
+        if moved or show:
+            self.display.show(origin, subject, now)
+
+    def _current(self, origin: Origin, subject: Subject, now: float) -> None:
+        """The target is known to be as it is shown."""
+        if subject.up is not True:
+            if subject.up is False:
+                log.info("read again", target=subject.target.address)
+            subject.up, subject.error = True, ""
+            self.display.show(origin, subject, now)
+        subject.refreshed_at = now
+        self.display.refreshed(subject.target, now)
+
+    def _down(self, origin: Origin, subject: Subject, error: Exception, now: float) -> None:
+        """The target could not be read; that its turn was only put off is no failure of it."""
+        subject.errors[error.reason if isinstance(error, SourceError) else "unexpected"] += 1
+        if not isinstance(error, RateLimited):
+            subject.up, subject.error = False, str(error)
+        self.display.show(origin, subject, now)
+
+    def _later(self, asked: Asked, error: Exception, now: float) -> Asked:
+        if isinstance(error, RateLimited):
+            return asked
+        failures = asked.failures + 1
+        return replace(asked, failures=failures, not_before=self._retry_at(failures, now))
+
+    def _retry_at(self, failures: int, now: float) -> float:
+        return cadence.retry_at(failures, now, self.refresh.ttl, self.chance()) if failures else now
+
+
+def rest(origin: Origin, error: RateLimited, now: float) -> None:
+    """Let the source's budget rest after a 429, and say so once."""
+    purse = origin.purse
+    purse.budget = allowance.refused(purse.budget, error.retry_after, now)
+    if not purse.resting:
+        purse.resting = True
+        seconds = round(purse.budget.resting_until - now)
+        log.warning("the allowance is used up: the source rests", source=origin.name, seconds=seconds)
+
+
+def rested(origin: Origin, now: float) -> None:
+    """Say once that the source no longer rests."""
+    purse = origin.purse
+    if purse.resting and now >= purse.budget.resting_until:
+        purse.resting = False
+        log.info("the source no longer rests", source=origin.name)
+
+
+def _log_failure(what: str, which: str, error: Exception) -> None:
+    if isinstance(error, SourceError):
+        log.warning(what, of=which, reason=error.reason, error=str(error))
+    else:
+        log.error(what, of=which, reason="unexpected", exc_info=error)

@@ -1,0 +1,52 @@
+"""What a list tells of a target without a read of its builds, and when a read is needed all the same. Pure.
+
+The list shows the newest build alone. It covers a target whose unfinished build, if it has one, is the newest; with
+another unfinished build beside it, the target is asked itself.
+"""
+
+from dataclasses import replace
+from enum import Enum
+
+from exporter.build import UNFINISHED, Build
+from exporter.providers.contract import Look
+from exporter.window import History
+
+REPEATS = 3
+"""How often a read is repeated that does not show the running build that the look before it told of."""
+
+
+class Verdict(Enum):
+    """What a look asks for."""
+
+    NOTHING = "nothing moved"
+    STEP = "the unfinished build took a step that the look tells"
+    READ = "the builds must be read"
+
+
+def verdict(before: Look | None, look: Look, history: History) -> Verdict:
+    """What the look asks for, by the one before it and what is known.
+
+    It asks for a read when the newest build ended or began, went backwards (it is another one), or ended anew since
+    (another one came and went). Steps of the one unfinished build that is known are taken from the look.
+    """
+    if before is None or running(before) != running(look) or look.step < before.step:
+        return Verdict.READ
+    if not running(look):
+        return Verdict.READ if look.moved_at != before.moved_at else Verdict.NOTHING
+    known = history.unfinished
+    return Verdict.STEP if len(known) == 1 and known[0].status != look.status else Verdict.NOTHING
+
+
+def running(look: Look) -> bool:
+    """Whether the newest build is unfinished."""
+    return look.outcome in UNFINISHED
+
+
+def stepped(build: Build, look: Look) -> Build:
+    """The build as the look tells it."""
+    return replace(build, status=look.status, outcome=look.outcome)
+
+
+def covers(look: Look, history: History) -> bool:
+    """Whether the next looks can tell all that moves: what is known to be unfinished is the build that it shows."""
+    return len(history.unfinished) == running(look)
