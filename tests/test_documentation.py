@@ -341,7 +341,7 @@ def anchors(text: str) -> set[str]:
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_lead_to_what_is_there(page: str) -> None:
     text = (ROOT / page).read_text()
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in re.findall(r"(?:\]\(|src=\")([^)\s\"]+)", text):
         if link.startswith("https://"):
             continue
         path, _, fragment = link.partition("#")
@@ -351,7 +351,7 @@ def test_links_lead_to_what_is_there(page: str) -> None:
 
 
 def test_pictures_are_small() -> None:
-    pictures = [ROOT / link for link in re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)]
+    pictures = [ROOT / link for link in re.findall(r"<img src=\"([^\"]+)\"", README)]
     assert pictures
     assert all(picture.stat().st_size < PICTURE_LIMIT for picture in pictures)
 
