@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ PATIENCE = 30.0
 class Clock:
     """A clock that stands still until it is moved."""
 
-    now: float = field(default_factory=time.time)
+    now: float = 1_795_300_000.0
 
     def __call__(self) -> float:
         return self.now
