@@ -21,6 +21,8 @@ SIZES = (5, 20, 100)
 LARGEST = SIZES[-1]
 PAGES = 10
 """A walk reads at most that many pages of the largest size."""
+MARGIN = 2
+"""New builds that a page has room for, where some are known to be newer than the floor."""
 SINGLES = 3
 """Builds that are asked one by one; where more were not met, the walk goes on."""
 DISORDER = 60.0
@@ -55,6 +57,8 @@ class _Met:
     pages: int = 0
     """Of the largest size."""
     cursors: set[str] = field(default_factory=set)
+    ordered: bool = True
+    """Each page was newest first."""
 
 
 def walk(  # noqa: PLR0913  # what is asked, what is known of it, and how
@@ -123,13 +127,15 @@ def _not_met(met: _Met, history: History) -> list[str]:
 def _add(met: _Met, page: Page) -> None:
     met.builds += page.builds
     met.rejected += page.rejected
+    created = [build.created_at for build in page.builds]
+    met.ordered = met.ordered and all(newer > older - DISORDER for newer, older in pairwise(created))
 
 
 def _size(history: History, floor: float) -> int:
     """The place of the page size that reaches the floor and the oldest unfinished build, if nothing is new."""
     newest_first = sorted((row.build for row in history.rows.values()), key=age_key, reverse=True)
     places = [place for place, build in enumerate(newest_first) if build.created_at > floor or build.unfinished]
-    depth = places[-1] + 2 if places else 1
+    depth = places[-1] + 1 + MARGIN if places else 1
     return next((place for place, size in enumerate(SIZES) if size >= depth), len(SIZES) - 1)
 
 
@@ -156,5 +162,5 @@ def _walked(met: _Met, history: History, now: float, *, missed: bool) -> Walked:
         rejected=tuple(met.rejected),
         mark=max([history.mark, *(build.created_at for build in met.builds)]),
         missed=missed,
-        ordered=all(newer.created_at > older.created_at - DISORDER for newer, older in pairwise(met.builds)),
+        ordered=met.ordered,
     )
