@@ -8,8 +8,13 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from math import exp, inf, isfinite
 
-CAPACITY = 60.0
-"""Requests that the bucket holds at most."""
+SMALLEST = 20.0
+HELD = 20.0
+"""The bucket holds what comes in within so many seconds, and `SMALLEST` requests at least."""
+MARGIN = 0.95
+"""The share of the rate that comes into the bucket: with what it holds, no hour takes more than the rate allows."""
+CHEAPEST, DEAREST = 0.01, 10_000.0
+LONGEST_STEP = 60.0
 RESERVE = 0.2
 """The share of the limit that first reads leave to others."""
 HIGHEST_SHARE = 0.8
@@ -21,8 +26,12 @@ LONGEST_GUESS = 600.0
 """Seconds of the longest rest where the server does not say how long."""
 LONGEST_REST = 3700.0
 """Seconds of the longest rest, whatever the server says."""
-FORCED_MEMORY = 1800.0
-"""Seconds over which the rate of forced reads is averaged."""
+FIRST_PRICE = 3.0
+"""What a request costs before anything is learned, in seconds of delay."""
+DRIFT = 1 / 180.0
+"""By how much the price moves in a second, as a share of itself, where the bucket is full or empty rather than half."""
+SWING = 2.0
+"""The natural logarithm of how much dearer a request is at once where the bucket is empty rather than half full."""
 
 _EPOCH = 1e8
 """A reset above this is a time; below it, the seconds that are left (Northflank)."""
@@ -52,12 +61,14 @@ class Budget:
     per_second: float | None = None
     """Requests a second, instead of a share."""
     allowance: Allowance = Allowance()
-    level: float = CAPACITY
+    level: float = SMALLEST
     """Requests in the bucket; negative once a read took more than was foreseen."""
+    fullness: float = 1.0
+    """How full the bucket was, 0 to 1."""
     at: float = 0.0
     """When that was the level."""
-    forced: float = 0.0
-    """Requests a second of reads that no cadence foresaw, averaged."""
+    cost: float = FIRST_PRICE
+    """What a request costs while the bucket is half full, in seconds of delay."""
     pledged: int = 0
     """Requests that first reads under way may still make."""
     resting_until: float = 0.0
@@ -94,27 +105,37 @@ def rate(budget: Budget, now: float) -> float | None:
     return wanted
 
 
+def capacity(budget: Budget, now: float) -> float:
+    """Requests that the bucket holds at most."""
+    return max(SMALLEST, HELD * (rate(budget, now) or 0.0))
+
+
 def passed(budget: Budget, now: float) -> Budget:
-    """The budget at `now`, with what came in since."""
-    spent = rate(budget, now)
+    """The budget at `now`, with what came in since, and the price moved by how full the bucket is."""
+    wanted, most = rate(budget, now), capacity(budget, now)
+    if wanted is None:
+        return replace(budget, level=most, fullness=1.0, at=now)
     elapsed = max(0.0, now - budget.at)
-    level = CAPACITY if spent is None else min(CAPACITY, budget.level + elapsed * spent)
-    return replace(budget, level=level, at=now, forced=budget.forced * exp(-elapsed / FORCED_MEMORY))
+    level = min(most, budget.level + elapsed * MARGIN * wanted)
+    full = max(0.0, level) / most
+    drift = (0.5 - full) * 2 * DRIFT * min(elapsed, LONGEST_STEP)
+    cost = min(DEAREST, max(CHEAPEST, budget.cost * exp(drift)))
+    return replace(budget, level=level, fullness=full, at=now, cost=cost)
 
 
-def spent(budget: Budget, requests: int, *, forced: int = 0) -> Budget:
-    """The budget after requests were made, and reads that no cadence foresaw."""
-    return replace(budget, level=budget.level - requests, forced=budget.forced + forced / FORCED_MEMORY)
+def spent(budget: Budget, requests: int) -> Budget:
+    """The budget after requests were made."""
+    return replace(budget, level=budget.level - requests)
+
+
+def price(budget: Budget) -> float:
+    """What a request costs now: the delay, in seconds, that must be expected to have accrued before it is made."""
+    return budget.cost * exp((0.5 - budget.fullness) * 2 * SWING)
 
 
 def told(budget: Budget, allowance: Allowance | None) -> Budget:
     """The budget by what the last answer said."""
     return budget if allowance is None else replace(budget, allowance=allowance)
-
-
-def fullness(budget: Budget) -> float:
-    """How full the bucket is, 0 to 1."""
-    return max(0.0, budget.level) / CAPACITY
 
 
 def first_reads(budget: Budget) -> float:

@@ -8,9 +8,9 @@ with the least mean delay where each is asked at intervals in proportion to one 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, exp, inf, sqrt
+from math import ceil, exp, inf
 
-from exporter.allowance import Budget, first_reads, fullness, rate, spent
+from exporter.allowance import Budget, first_reads, price, rate, spent
 from exporter.build import Target
 from exporter.window import History
 
@@ -27,8 +27,12 @@ FIRST_READ = 10
 """Requests that a first read may take."""
 PRIOR = 1 / (3 * 86400.0)
 """Builds a second of a target of which nothing is known."""
-LOWEST, HIGHEST = 0.4, 1.5
-"""By how much the rate is scaled where the bucket is empty, and where it is full."""
+ARRIVAL = 0.1
+"""What it counts that a build arrived unseen, against one that ended unseen."""
+SHORTER = 4
+"""A build that is not known of is expected to take no longer than the shortest fourth."""
+TOLERANCE = 1.0
+"""Seconds: scrapes do not come at equal intervals to the millisecond."""
 QUIET = 4.0
 """Without a limit: a question is asked after a quarter of the time for which nothing has stirred."""
 
@@ -49,6 +53,8 @@ class Pulse:
     """When each unfinished build was created."""
     durations: tuple[float, ...] = ()
     """What builds took, ascending, in seconds; only where one is unfinished."""
+    usual: float = USUAL
+    """What the shorter of them took."""
     stirred_at: float = 0.0
     """When something last changed."""
 
@@ -58,11 +64,14 @@ class Question:
     """One question, and how it stands."""
 
     key: Key
-    hazard: float
     shortest: float
     longest: float
     """Seconds between two askings."""
     asked_at: float = -inf
+    accrued: float = 0.0
+    """Seconds of delay that must be expected to have accrued since."""
+    steady: bool = True
+    """It is asked again and again; else only when it is forced."""
     stirred_at: float = -inf
     """When what it asks of last changed; now, while something is unfinished."""
     forced_at: float | None = None
@@ -94,59 +103,42 @@ def pulse(history: History, now: float) -> Pulse:
         day=sum(exp(-age / DAY) for age in ages) / DAY,
         unfinished=tuple(unfinished),
         durations=tuple(sorted(durations)) if unfinished else (),
+        usual=sorted(durations)[len(durations) // SHORTER] if durations else USUAL,
         stirred_at=now,
     )
 
 
-def hazard(known: Pulse, now: float) -> float:
-    """Changes a second that a target can be expected to make: builds that arrive, and builds that end."""
-    age = max(0.0, now - known.at)
-    arrivals = PRIOR + BURST_SHARE * known.burst * exp(-age / BURST) + DAY_SHARE * known.day * exp(-age / DAY)
-    return arrivals + sum(1 / remaining(known.durations, now - created) for created in known.unfinished)
+def accrued(known: Pulse, asked_at: float, now: float) -> float:
+    """Seconds of delay that must be expected to have accrued since it was asked last, over all that may have happened.
 
-
-def remaining(durations: Sequence[float], elapsed: float) -> float:
-    """Seconds that a build has still to go, by what earlier ones took (ascending); `SOONEST` at least."""
-    longer = durations[bisect_right(durations, elapsed) :]
-    if longer:
-        return max(SOONEST, sum(longer) / len(longer) - elapsed)
-    return max(SOONEST, elapsed if durations else USUAL - elapsed, elapsed - USUAL)
-
-
-def stretch(questions: Sequence[Question], spend: float) -> float:
-    """The λ for which questions asked every λ/√hazard seconds, within their bounds, make `spend` requests a second.
-
-    Infinite where even the longest intervals make more.
+    A build that arrived counts a little from then on, and in full once it will have ended as well; one that was running
+    from when it will have ended.
     """
-    free = list(questions)
-    bound = 0.0
-    while free:
-        left = spend - bound
-        if left <= 0:
-            return inf
-        factor = sum(sqrt(question.hazard) for question in free) / left
-        pinned = [question for question in free if factor / sqrt(question.hazard) > question.longest]
-        pinned = pinned or [question for question in free if factor / sqrt(question.hazard) < question.shortest]
-        if not pinned:
-            return factor
-        longest = factor / sqrt(pinned[0].hazard) > pinned[0].longest
-        bound += sum(1 / (question.longest if longest else question.shortest) for question in pinned)
-        gone = {question.key for question in pinned}
-        free = [question for question in free if question.key not in gone]
-    return 0.0 if bound <= spend else inf
+    since = now - asked_at
+    age = max(0.0, now - known.at)
+    rate = PRIOR + BURST_SHARE * known.burst * exp(-age / BURST) + DAY_SHARE * known.day * exp(-age / DAY)
+    ended = max(0.0, since - known.usual)
+    arrivals = rate * (ARRIVAL * since * since + (1 - ARRIVAL) * ended * ended) / 2
+    return arrivals + sum(overdue(known.durations, asked_at - at, now - at) for at in known.unfinished)
 
 
-def pause(question: Question, factor: float | None, now: float) -> float:
-    """Seconds between two askings. `factor` is the λ of `stretch`; None: there is no limit to keep."""
-    wanted = (now - question.stirred_at) / QUIET if factor is None else factor / sqrt(question.hazard)
-    return min(question.longest, max(question.shortest, wanted))
+def overdue(durations: Sequence[float], before: float, elapsed: float) -> float:
+    """Seconds for which a build must be expected to have ended, that ran before and of which nothing is known since.
+
+    `durations` are what earlier ones took, in seconds, ascending; beyond them a build goes on about as long again.
+    """
+    longer = durations[bisect_right(durations, before) :]
+    mean = max(SOONEST, before if durations else USUAL)
+    since = elapsed - max(0.0, before)
+    fallback = since - mean * (1 - exp(-since / mean))
+    return (sum(max(0.0, elapsed - duration) for duration in longer) + fallback) / (len(longer) + 1)
 
 
-def plan(questions: Iterable[Question], budget: Budget, now: float, gap: float) -> list[Question]:
+def plan(questions: Iterable[Question], budget: Budget, now: float) -> list[Question]:
     """The questions to ask now, the most pressing first, as far as the budget reaches.
 
-    `gap` is the time between two looks at the plan, in seconds: a question is asked at the look nearest to its time.
-    First reads come first, and are paid from what the server says is left; then the forced ones.
+    First reads come first, and are paid from what the server says is left; then the forced ones; then those of which
+    the delay that has accrued is worth a request.
     """
     if now < budget.resting_until:
         return []
@@ -154,28 +146,39 @@ def plan(questions: Iterable[Question], budget: Budget, now: float, gap: float) 
     first = [question for question in ready if question.first]
     forced = [question for question in ready if not question.first and _is_forced(question, now)]
     taken = {question.key for question in (*first, *forced)}
-    steady = [question for question in ready if question.key not in taken and question.hazard > 0]
-    spend = rate(budget, now)
-    factor = None
-    if spend is not None:
-        scale = LOWEST + (HIGHEST - LOWEST) * fullness(budget)
-        factor = stretch(steady, scale * max(spend / 2, spend - budget.forced))
-    waits = {question.key: (now - question.asked_at) / pause(question, factor, now) for question in steady}
-    half = {question.key: min(gap, question.shortest) / 2 / pause(question, factor, now) for question in steady}
-    due = [question for question in steady if waits[question.key] + half[question.key] >= 1]
-    due.sort(key=lambda question: waits[question.key], reverse=True)
+    bounded = rate(budget, now) is not None
+    worth = price(budget)
+    pressing = {
+        question.key: _pressing(question, worth if bounded else None, now)
+        for question in ready
+        if question.steady and question.key not in taken
+    }
+    due = [question for question in ready if pressing.get(question.key, 0.0) >= 1]
+    due.sort(key=lambda question: pressing[question.key], reverse=True)
     forced.sort(key=lambda question: question.forced_at or now)
-    if spend is None:
+    if not bounded:
         return [*first, *forced, *due]
     free = max(0, ceil(first_reads(budget) / FIRST_READ)) if first_reads(budget) < inf else len(first)
     return [*first[:free], *[*first[free:], *forced, *due][: max(0, int(budget.level))]]
 
 
-def pledged(budget: Budget, question: Question, now: float) -> Budget:
+def _pressing(question: Question, worth: float | None, now: float) -> float:
+    """From 1 on it is to be asked. `worth` is the price of a request; None: there is no limit to keep."""
+    since = now - question.asked_at
+    if since < question.shortest - TOLERANCE:
+        return 0.0
+    late = (since + TOLERANCE) / question.longest
+    if worth is None:
+        quiet = max(question.shortest, (now - question.stirred_at) / QUIET)
+        return max(late, (since + TOLERANCE) / quiet)
+    return max(late, question.accrued / worth)
+
+
+def pledged(budget: Budget, question: Question) -> Budget:
     """The budget once the question is put in the queue: a first read has a purse of its own, while that lasts."""
     if question.first and first_reads(budget) > 0:
         return replace(budget, pledged=budget.pledged + FIRST_READ)
-    return spent(budget, 1, forced=int(not question.first and _is_forced(question, now)))
+    return spent(budget, 1)
 
 
 def settled(budget: Budget, question: Question, requests: int) -> Budget:
@@ -185,13 +188,14 @@ def settled(budget: Budget, question: Question, requests: int) -> Budget:
     return spent(budget, max(0, requests - 1))
 
 
-def requests_a_second(questions: Sequence[Question], budget: Budget, now: float) -> float:
-    """How many requests a second the questions come to as they stand now, but for forced reads."""
-    steady = [question for question in questions if question.hazard > 0]
+def requests_a_second(questions: Iterable[Question], budget: Budget, now: float) -> float:
+    """How many requests a second the questions come to at most as they stand now, but for forced reads."""
+    steady = [question for question in questions if question.steady]
     spend = rate(budget, now)
-    factor = None if spend is None else stretch(steady, spend)
-    asked = sum(1 / pause(question, factor, now) for question in steady)
-    return asked if spend is None else min(asked, spend)
+    if spend is not None:
+        return min(spend, sum(1 / question.shortest for question in steady))
+    quiet = ((question, (now - question.stirred_at) / QUIET) for question in steady)
+    return sum(1 / min(question.longest, max(question.shortest, wanted)) for question, wanted in quiet)
 
 
 def _is_forced(question: Question, now: float) -> bool:

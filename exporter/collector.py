@@ -82,7 +82,6 @@ class Collector:
         self.meters.registry.register(_Live(self))
         self._origins: dict[str, Origin] = {}
         self._closed = False
-        self._asked_at = clock()
         self._formats: set[Format] = set()
         self.configure(settings)
 
@@ -148,12 +147,11 @@ class Collector:
         """Ask what is due, of one target or of all, and tell what there is to wait for."""
         with self._lock:
             now = self._clock()
-            gap, self._asked_at = max(0.0, now - self._asked_at), now
             for origin in self._origins.values():
                 origin.readers.reap()
                 self._cut(origin, now)
             for purse in {id(origin.purse): origin.purse for origin in self._origins.values()}.values():
-                self._begin(purse, now, gap, only)
+                self._begin(purse, now, only)
         for origin in list(self._origins.values()):
             origin.readers.drain()
         with self._lock:
@@ -165,7 +163,7 @@ class Collector:
                 subject.history = look(subject.history, self._rules, now)
                 self._display.show(origin, subject, now)
 
-    def _begin(self, purse: Purse, now: float, gap: float, only: Target | None) -> None:
+    def _begin(self, purse: Purse, now: float, only: Target | None) -> None:
         """Ask what is due of the sources that share a purse."""
         purse.budget = allowance.passed(purse.budget, now)
         by_key: dict[Key, tuple[Origin, Question]] = {}
@@ -176,11 +174,11 @@ class Collector:
             for question in questions(origin, self._settings.refresh, now):
                 if question.key not in self._flights and (only is None or self._concerns(question.key, only)):
                     by_key[question.key] = (origin, question)
-        chosen = cadence.plan([question for _, question in by_key.values()], purse.budget, now, gap)
+        chosen = cadence.plan([question for _, question in by_key.values()], purse.budget, now)
         for origin in {by_key[question.key][0].name: by_key[question.key][0] for question in chosen}.values():
             origin.begin_round()
         for question in chosen:
-            self._ask(by_key[question.key][0], question, now, only)
+            self._ask(by_key[question.key][0], question, only)
 
     def _concerns(self, key: Key, only: Target) -> bool:
         """Whether a question can tell something of the target, or of whether it exists."""
@@ -192,8 +190,8 @@ class Collector:
         origin = self._origins[source]
         return kind == "discovery" or [origin.provider.list_of(only)] == name
 
-    def _ask(self, origin: Origin, question: Question, now: float, only: Target | None) -> None:
-        origin.purse.budget = cadence.pledged(origin.purse.budget, question, now)
+    def _ask(self, origin: Origin, question: Question, only: Target | None) -> None:
+        origin.purse.budget = cadence.pledged(origin.purse.budget, question)
         if isinstance(question.key, Target):
             subject = origin.subjects[question.key]
             job = partial(self._read, origin, subject)
@@ -248,20 +246,22 @@ class Collector:
         with self._lock:
             now = self._clock()
             for origin in self._origins.values():
-                self._ask(origin, next(questions(origin, self._settings.refresh, now)), now, NOTHING)
+                self._ask(origin, next(questions(origin, self._settings.refresh, now)), NOTHING)
             asked = Round(self._flights.values())
         wait([asked.done])
 
     # How it is read
 
     def _discover(self, origin: Origin, only: Target | None, flight: Flight) -> None:
-        found = self._drive(origin, origin.provider.discover(), flight)
+        since = self._clock() - self._settings.refresh.discovery
+        listed = [name for name, asked in origin.lists.items() if asked.at > since and not asked.failures]
+        found = self._drive(origin, origin.provider.discover(listed), flight)
         with self._lock:
             if self._wanted(origin, flight):
                 now = self._clock()
-                self._intake.discovered(origin, found, requests=flight.requests, now=now)
+                self._intake.discovered(origin, found, listed, requests=flight.requests, now=now)
                 # What it finds is read at once: a scrape that waits for another source has it all the same.
-                self._begin(origin.purse, now, 0.0, only)
+                self._begin(origin.purse, now, only)
 
     def _look(self, origin: Origin, name: str, flight: Flight) -> None:
         now = self._clock()
@@ -269,7 +269,7 @@ class Collector:
         with self._lock:
             if self._wanted(origin, flight):
                 self._intake.looked(origin, name, looks, now)
-                self._begin(origin.purse, now, 0.0, None)
+                self._begin(origin.purse, now, None)
 
     def _read(self, origin: Origin, subject: Subject, flight: Flight) -> None:
         now = self._clock()

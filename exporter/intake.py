@@ -3,7 +3,7 @@
 Nothing here asks anything. The caller holds the collector's lock.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -40,8 +40,13 @@ class Intake:
 
     # Discovery
 
-    def discovered(self, origin: Origin, found: Discovery, *, requests: int, now: float) -> None:
-        """Take in what discovery found by so many requests. A partial list takes nothing away."""
+    def discovered(
+        self, origin: Origin, found: Discovery, listed: Collection[str], *, requests: int, now: float
+    ) -> None:
+        """Take in what discovery found by so many requests, but for the lists that were left out.
+
+        A partial list takes nothing away.
+        """
         origin.tried, origin.discovery_cost = True, requests
         origin.discovered = (bool(found.targets) or not found.faults) if requests else None
         origin.errors = (*(str(fault) for fault in found.faults), *found.notes)
@@ -54,7 +59,8 @@ class Intake:
         for target in found.targets:
             origin.subjects.setdefault(target, Subject(target)).absences = 0
         if not found.faults:
-            self._drop_absent(origin, set(found.targets))
+            left_out = (target for target in origin.subjects if origin.provider.list_of(target) in listed)
+            self._drop_absent(origin, {*found.targets, *left_out})
         self._looked(origin, found.looks, now)
         for name in {origin.provider.list_of(target) for target in found.looks} - {None}:
             origin.lists[str(name)] = Asked(now)
@@ -80,6 +86,10 @@ class Intake:
         """Take in what a list tells; what it does not tell enough of is read next."""
         origin.lists[name] = Asked(now)
         origin.read[True] += 1
+        for target in looks:
+            origin.subjects.setdefault(target, Subject(target)).absences = 0
+        others = (target for target in origin.subjects if origin.provider.list_of(target) != name)
+        self._drop_absent(origin, {*looks, *others})
         self._looked(origin, looks, now)
 
     def _looked(self, origin: Origin, looks: Mapping[Target, Look | None], now: float) -> None:

@@ -26,15 +26,18 @@ class Verdict(Enum):
 def verdict(before: Look | None, look: Look, history: History) -> Verdict:
     """What the look asks for, by the one before it and what is known.
 
-    It asks for a read when the newest build ended or began, went backwards (it is another one), or ended anew since
-    (another one came and went). Steps of the one unfinished build that is known are taken from the look.
+    It asks for a read when the newest build ended or began, and when it is another one: it went backwards, or came to
+    the same status at another time. Steps of the one unfinished build that is known are taken from the look.
     """
     if before is None or running(before) != running(look) or look.step < before.step:
         return Verdict.READ
-    if not running(look):
-        return Verdict.READ if look.moved_at != before.moved_at else Verdict.NOTHING
+    moved = (look.status, look.moved_at) != (before.status, before.moved_at)
+    if moved and (not running(look) or look.status == before.status):
+        return Verdict.READ
     known = history.unfinished
-    return Verdict.STEP if len(known) == 1 and known[0].status != look.status else Verdict.NOTHING
+    if running(look) and len(known) == 1 and known[0].status != look.status:
+        return Verdict.STEP
+    return Verdict.NOTHING
 
 
 def running(look: Look) -> bool:

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 
 from exporter.allowance import Budget
 from exporter.build import Target
-from exporter.cadence import Key, Pulse, Question, hazard, requests_a_second
+from exporter.cadence import Key, Pulse, Question, accrued, requests_a_second
 from exporter.errors import Unauthorized
 from exporter.fetch import Fetch, Observation
 from exporter.looks import covers
@@ -187,27 +187,28 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
     lists: dict[str, float] = {}
     stirred: dict[str, float] = {}
     for target, subject in origin.subjects.items():
-        danger = hazard(subject.pulse, now)
         stirred_at = now if subject.pulse.unfinished else subject.pulse.stirred_at
         name = origin.provider.list_of(target) if subject.look is not None else None
         if name is not None:
-            lists[name] = lists.get(name, 0.0) + danger
+            asked_at = origin.lists.get(name, Asked()).at
+            lists[name] = lists.get(name, 0.0) + accrued(subject.pulse, asked_at, now)
             stirred[name] = max(stirred.get(name, -inf), stirred_at)
         yield Question(
             key=target,
-            hazard=0.0 if subject.covered else danger,
+            accrued=0.0 if subject.covered or subject.asked.first else accrued(subject.pulse, subject.asked.at, now),
+            steady=not subject.covered,
             shortest=refresh.ttl,
-            longest=refresh.idle_ttl,
+            longest=max(refresh.ttl, refresh.idle_ttl / 2) if subject.pulse.unfinished else refresh.idle_ttl,
             asked_at=subject.asked.at,
             stirred_at=stirred_at,
             forced_at=subject.wanted_at,
             not_before=subject.asked.not_before,
         )
-    for name, danger in lists.items():
+    for name, delay in lists.items():
         asked = origin.lists.get(name, Asked())
         yield Question(
             key=(origin.name, "list", name),
-            hazard=danger,
+            accrued=delay,
             shortest=LIST_SHORTEST,
             longest=LIST_LONGEST,
             asked_at=asked.at,
@@ -227,7 +228,7 @@ def report(origin: Origin, refresh: Refresh, now: float) -> Report:
 def _discovery(origin: Origin, refresh: Refresh) -> Question:
     return Question(
         key=discovery_key(origin),
-        hazard=0.0,
+        steady=False,
         shortest=refresh.discovery,
         longest=refresh.discovery,
         asked_at=origin.discovery.at,

@@ -4,7 +4,7 @@ A new provider is one file beside this one that implements `Provider`, one row i
 of test data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -104,8 +104,8 @@ class Provider(Protocol):
     def headers(self, token: str) -> dict[str, str]:
         """Give the headers that every request bears."""
 
-    def discover(self) -> Reading[Discovery]:
-        """Give every target that the configuration asks for."""
+    def discover(self, listed: Collection[str] = ()) -> Reading[Discovery]:
+        """Give every target that the configuration asks for, but for those of lists that are read anyway."""
 
     def builds(
         self, target: Target, size: int, cursor: str | None = None, scope: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ of v3, `doc/api/builds.md` of GitLab 8.
 """
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
@@ -142,7 +142,7 @@ class GitLab:
         answer = yield from self._ask(Request("build", self._builds_path(target) + path(build_id)))
         return page_from([mapping(decode(answer), "the build")], "created_at", self._build_from)
 
-    def discover(self) -> Reading[Discovery]:
+    def discover(self, listed: Collection[str] = ()) -> Reading[Discovery]:  # noqa: ARG002  # it has no lists
         """Give the configured projects, and of v4 those of the configured groups that build.
 
         A v3 server, and a v4 project written as a path, is not asked. A project or a group that fails is a fault of its

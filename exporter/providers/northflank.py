@@ -3,7 +3,7 @@
 API pages: https://northflank.com/docs/v1/api/services/list-service-builds and …/jobs/list-job-builds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
@@ -114,7 +114,7 @@ class Northflank:
         """
         return ServiceList((yield from self._listed(project, "services")))
 
-    def discover(self) -> Reading[Discovery]:
+    def discover(self, listed: Collection[str] = ()) -> Reading[Discovery]:
         """Give every wanted service that builds, and every wanted job; a project that fails is a fault of its own.
 
         An excluding pattern of the source speaks of projects by id or name, and of services and jobs by id, name or
@@ -126,10 +126,10 @@ class Northflank:
         notes: list[str] = []
         for project in (yield from self._projects()):
             for part in KINDS:
-                if not self._patterns(project, part):
+                if not self._patterns(project, part) or (part == "services" and project in listed):
                     continue
                 try:
-                    listed = yield from self._listed(project, part)
+                    entries = yield from self._listed(project, part)
                 except (Unauthorized, RateLimited):
                     raise
                 except NotFound as error:
@@ -138,10 +138,10 @@ class Northflank:
                 except SourceError as error:
                     faults.append(about(error, f'project "{project}": {part}'))
                     continue
-                wanted = {entry.target: entry.look for entry in listed if entry.target}
+                wanted = {entry.target: entry.look for entry in entries if entry.target}
                 targets.update(dict.fromkeys(wanted))
                 looks.update(wanted if part == "services" else {})
-                notes += self._notes(project, part, listed)
+                notes += self._notes(project, part, entries)
         return Discovery(tuple(targets), tuple(faults), tuple(dict.fromkeys(notes)), looks)
 
     def _projects(self) -> Reading[list[str]]:
