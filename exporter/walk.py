@@ -7,7 +7,7 @@ from math import inf
 from exporter.build import Build, Target
 from exporter.errors import BadPayload
 from exporter.providers.contract import Page, Provider, Rejected
-from exporter.window import OVERLAP, History, Rules, Sight, merge
+from exporter.window import NAMED_BRANCHES, OTHER, OVERLAP, History, Rules, Sight, matches, merge
 from exporter.wire import Reading
 
 PAGES = 10
@@ -58,8 +58,10 @@ def _reached(met: list[Build], page: Page, history: History, rules: Rules, now: 
         return oldest < history.mark - OVERLAP
     if oldest < now - rules.age:
         return True
-    first = merge(History(), ((build, now) for build in met), replace(rules, builds=PAGE * PAGES), now)
-    labels = Counter(first.group(build, ())[0] for build in met)
+    labels = Counter(build.branch if build.branch and matches(build.branch, rules.branches) else OTHER for build in met)
+    if len(labels.keys() - {OTHER}) > NAMED_BRANCHES:  # not all of them keep their name: which, takes longer to tell
+        first = merge(History(), ((build, now) for build in met), replace(rules, builds=PAGE * PAGES), now)
+        labels = Counter(first.group(build, ())[0] for build in met)
     return bool(labels) and min(labels.values()) >= rules.builds
 
 
