@@ -1,18 +1,16 @@
 """The commands as a person runs them: what they print, how they end, and what they say of a first wrong try."""
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import COMMAND, environment, run, running, simulate
 from prometheus_client.parser import text_string_to_metric_families
 from serving import TOKEN, Reply, ask, configuration, eventually, gitlab, northflank, refused_url, simulating
 
@@ -21,7 +19,6 @@ from exporter.simulator import faults
 from exporter.simulator.server import SIMULATOR_TOKEN, Simulator
 from exporter.simulator.world import world
 
-COMMAND = Path(sys.executable).with_name("ci-build-exporter")
 SMALL = world(1, 2, 1, 2)
 ADDRESSES = [
     "gitlab/project/group-0/app-0",
@@ -32,55 +29,6 @@ ADDRESSES = [
 ]
 SERVED_IN = 2.0
 """Seconds from the command to an exporter that answers."""
-
-
-def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("CI_BUILD_EXPORTER_")}
-    return mine | {TOKEN: SIMULATOR_TOKEN} | dict(given or {})
-
-
-def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """The command, ended."""
-    ended = subprocess.run(
-        [COMMAND, *arguments], capture_output=True, text=True, timeout=60, env=environment(more), check=False
-    )
-    assert "Traceback" not in ended.stderr + ended.stdout
-    return ended
-
-
-class Running:
-    """A command that serves."""
-
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self.process, self._log = process, log
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    @property
-    def url(self) -> str:
-        """Where it listens, once it does."""
-        eventually(lambda: "event=listening" in self.log or self.process.poll() is not None)
-        found = re.search(r"url=(http://[^/\s]+)", self.log)
-        assert found, self.log
-        return found[1]
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(15)
-
-
-@contextmanager
-def running(log: Path, *arguments: str, **more: str) -> Iterator[Running]:
-    with log.open("w") as opened:
-        process = subprocess.Popen([COMMAND, *arguments], stderr=opened, text=True, env=environment(more))
-    try:
-        yield Running(process, log)
-    finally:
-        process.kill()
-        process.wait()
-    assert "Traceback" not in log.read_text()
 
 
 @pytest.fixture
@@ -377,25 +325,9 @@ def logfmt(line: str) -> dict[str, str]:
     return {name: value.strip('"') for name, value in re.findall(pair, line)}
 
 
-def test_the_simulator_prints_its_address_and_holds_its_limit(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with (
-        log.open("w") as told,
-        subprocess.Popen(
-            [COMMAND, "simulate", "--rate-limit=3/h", "--services=1"],
-            stdout=subprocess.PIPE,
-            stderr=told,
-            text=True,
-            env=environment(),
-        ) as process,
-    ):
-        assert process.stdout
-        url = process.stdout.readline().strip()
-        try:
-            bearer = {"Authorization": f"Bearer {SIMULATOR_TOKEN}"}
-            statuses = [ask(url, "/v1/projects", bearer).status for _ in range(5)]
-        finally:
-            process.terminate()
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+def test_the_simulator_prints_its_address_and_holds_its_limit() -> None:
+    with simulate("--rate-limit=3/h", "--services=1") as url:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+        bearer = {"Authorization": f"Bearer {SIMULATOR_TOKEN}"}
+        statuses = [ask(url, "/v1/projects", bearer).status for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
-    assert log.read_text() == f"token: {SIMULATOR_TOKEN}\n"
