@@ -128,7 +128,7 @@ def test_no_read_waits_for_another_while_a_thread_may_be_started(
 
 
 def test_an_idle_thread_takes_the_next_read(make_readers: Callable[[int], Readers]) -> None:
-    readers, threads = make_readers(1), set[int]()
+    readers, threads = make_readers(3), set[int]()
     for _ in range(5):
         assert ended(readers.submit(lambda _flight: threads.add(threading.get_ident())))
     assert len(threads) == 1

@@ -100,6 +100,12 @@ def test_an_unfinished_build_that_nobody_has_seen_for_the_windows_age_goes() -> 
     assert window(look(history, RULES, NOW + 8.1 * DAY)) == ["new"]
 
 
+def test_a_look_cuts_an_unfinished_build_that_is_alone() -> None:
+    history = read(build("stuck", Outcome.EXECUTING, at=-8 * DAY))
+    assert (window(history), history.cut_at) == (["stuck"], NOW + 7 * DAY)
+    assert window(look(history, RULES, NOW + 7 * DAY + 1)) == []
+
+
 def test_at_most_a_thousand_unfinished_builds_stay() -> None:
     history = read(*(build(str(place), Outcome.PENDING, at=place * 600.0) for place in range(UNFINISHED_LIMIT + 50)))
     assert len(window(history)) == UNFINISHED_LIMIT
