@@ -202,12 +202,11 @@ def simulate(listen: str, latency: float, rate_limit: Limit | None, seed: int, *
         simulator.start()
     except OSError as error:
         raise cannot_listen("listen", listen, error) from error
-    try:
+    with suppress(KeyboardInterrupt):
         click.echo(simulator.url)
         click.echo(f"token: {simulator.token}", err=True)
         simulator.stopping.wait()
-    finally:
-        simulator.stop()
+    simulator.stop()
 
 
 def loaded(path: Path) -> Settings:
@@ -235,5 +234,3 @@ def main() -> None:
     except ExporterError as error:
         click.echo(f"ci-build-exporter: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -46,8 +46,6 @@ from exporter.wire import Reading, T
 
 log = structlog.get_logger()
 
-READ_LIMIT = 90.0
-"""Seconds after which a read is given up, whatever it waits for."""
 READY_AFTER = 30.0
 """Seconds after which the exporter is ready though a target was not tried: a dead provider must hold up no rollout."""
 
@@ -68,7 +66,7 @@ class Collector:
         *,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
-        readers: Callable[[int], Readers | Inline] = partial(Readers, limit=READ_LIMIT),  # noqa: B008  # of constants
+        readers: Callable[[int], Readers | Inline] = Readers,
         connect: Connect = connect,
     ) -> None:
         self._clock = clock

@@ -1,17 +1,18 @@
 """What is shown of the targets, bounded: where there would be too many series, branches fold, and new targets hide."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import structlog
 from prometheus_client.core import Metric
 
 from exporter.build import Target
-from exporter.exposition import Exposition, Format
+from exporter.exposition import REFRESH, Exposition, Format
 from exporter.meters import gauge, target_families, up_family
 from exporter.metrics import series, window_families
 from exporter.source import Origin, Subject
 from exporter.statistics import statistics
-from exporter.window import Rules, fold
+from exporter.window import Rules, fold, recut
 
 log = structlog.get_logger()
 
@@ -40,6 +41,9 @@ class Display:
             self._saved[subject.target] = count - series(families)
             count = series(families)
             log.warning("too many series: branches and labels are folded", target=subject.target.address)
+        elif subject.history.folded and subject.target not in self._saved:
+            unfolded = recut(replace(subject.history, folded=False), self._rules, now)
+            self._saved[subject.target] = series(self._families(origin, replace(subject, history=unfolded))) - count
         new = subject.target not in self._series or subject.target in self._hidden
         self._hidden.discard(subject.target)
         if new and self._excess(subject.target, count):
@@ -69,8 +73,9 @@ class Display:
         return [metric for metric in families if not {metric.name, f"{metric.name}_total"} & self._drop]
 
     def refreshed(self, target: Target, at: float) -> None:
-        """Show when the target was last known to be current."""
-        self._exposition.refreshed(target, at)
+        """Show when the target was last known to be current, unless it is hidden."""
+        if REFRESH not in self._drop and target not in self._hidden:
+            self._exposition.refreshed(target, at)
 
     def forget(self, target: Target) -> None:
         """Show nothing of the target any more."""

@@ -5,7 +5,7 @@ under one header. In the text format `_gcount` and `_gsum` are families of their
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 
 from prometheus_client import generate_latest
@@ -56,7 +56,7 @@ def cut(rendered: bytes) -> tuple[Pieces, Pieces]:
     headers: Pieces = {}
     samples: Pieces = {}
     found = list(_FAMILY.finditer(rendered))
-    ends = [match.start() for match in found[1:]] + [len(rendered)]
+    ends = [*(match.start() for match in found), len(rendered)][1:]
     for match, end in zip(found, ends, strict=True):
         name = match[1].decode()
         headers[name] = match[0]
@@ -101,7 +101,7 @@ class Exposition:
             lines = [samples[name] for samples in targets if name in samples]
             if any(lines):
                 parts += [header, *lines]
-        parts += [_refresh_header(form), *self._refreshed.values(), render(tail, form)]
+        parts += [*_under_header(form, self._refreshed.values()), render(tail, form)]
         return b"".join(parts)
 
     def of_target(self, target: Target, form: Format) -> bytes:
@@ -109,12 +109,13 @@ class Exposition:
         kept = self._kept[form].get(target, {})
         headers = self._headers[form]
         parts = [headers[name] + lines for name, lines in kept.items() if lines]
-        return b"".join([*parts, _refresh_header(form), self._refreshed.get(target, b""), render([], form)])
+        refreshed = [self._refreshed[target]] if target in self._refreshed else []
+        return b"".join([*parts, *_under_header(form, refreshed), render([], form)])
 
 
-def _refresh_header(form: Format) -> bytes:
-    headers, _samples = cut(render([family(REFRESH)], form))
-    return headers[REFRESH]
+def _under_header(form: Format, refreshed: Collection[bytes]) -> list[bytes]:
+    """The times of refresh as a family; nothing where there are none."""
+    return [*cut(render([family(REFRESH)], form))[0].values(), *refreshed] if refreshed else []
 
 
 def _series(target: Target) -> bytes:

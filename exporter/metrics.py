@@ -10,7 +10,7 @@ from prometheus_client.samples import Exemplar
 
 from exporter.build import Build, Outcome, Target
 from exporter.statistics import Histogram, Statistics
-from exporter.window import OTHER, Rules
+from exporter.window import Rules
 
 TARGET_LABELS = ("source", "project", "kind", "target")
 NEWEST = "Over the window of the target's recent builds, read at most every refresh.ttl."
@@ -290,8 +290,3 @@ def go_float(value: float) -> str:
 def series(families: Iterable[Metric]) -> int:
     """How many series the families are."""
     return sum(len(metric.samples) for metric in families)
-
-
-def folded_labels(rules: Rules) -> tuple[str, ...]:
-    """The group that everything of a folded target is in."""
-    return (OTHER, *(OTHER for _ in rules.labels))

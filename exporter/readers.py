@@ -7,15 +7,21 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from queue import SimpleQueue
 
+import structlog
+
+log = structlog.get_logger()
+
+
+READ_LIMIT = 90.0
+"""Seconds after which a read is given up, whatever it waits for."""
+
 
 class Flight(Future[None]):
-    """One read under way; it ends without a result, and holds an error only if it was abandoned."""
+    """One read under way; it ends without a result, and holds an error if it was abandoned or its job raised one."""
 
     def __init__(self, job: Callable[["Flight"], None]) -> None:
         super().__init__()
         self.job = job
-        self.started_at: float | None = None
-        """On the monotonic clock; None while it waits for a thread."""
         self.requests = 0
         """How many it has made."""
         self.late = False
@@ -29,23 +35,26 @@ class Abandoned(Exception):
 class Readers:
     """At most `size` reads at a time; one that takes more than `limit` seconds is abandoned, its thread replaced."""
 
-    def __init__(self, size: int, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, size: int, limit: float = READ_LIMIT, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
         self._limit = limit
         self._clock = clock
         self._queue: SimpleQueue[Flight | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._running: set[Flight] = set()
+        self._running: dict[Flight, float] = {}
+        """And when each was begun."""
         self._threads = 0
-        self._idle = 0
+        self._free = 0
+        """Threads without a flight, less the flights without a thread."""
 
     def submit(self, job: Callable[[Flight], None]) -> Flight:
         """Start the job as soon as a thread is free."""
         flight = Flight(job)
         with self._lock:
-            if self._idle <= self._queue.qsize() and self._threads < self._size:
+            self._free -= 1
+            if self._free < 0 and self._threads < self._size:
                 self._start_thread()
-        self._queue.put(flight)
+            self._queue.put(flight)
         return flight
 
     def drain(self) -> None:
@@ -55,11 +64,11 @@ class Readers:
         """Abandon what is stuck: the flight ends with `Abandoned`, and another thread takes the stuck one's place."""
         now = self._clock()
         with self._lock:
-            stuck = [flight for flight in self._running if now - (flight.started_at or now) > self._limit]
+            stuck = [flight for flight, started_at in self._running.items() if now - started_at > self._limit]
             for flight in stuck:
-                self._running.discard(flight)
+                del self._running[flight]
                 self._threads -= 1
-                if self._queue.qsize():
+                if self._free < 0:
                     self._start_thread()
         for flight in stuck:
             flight.set_exception(Abandoned(f"no answer within {self._limit:g} s"))
@@ -72,29 +81,39 @@ class Readers:
 
     def _start_thread(self) -> None:
         self._threads += 1
+        self._free += 1
         threading.Thread(target=self._work, name="reader", daemon=True).start()
 
     def _work(self) -> None:
-        while True:
+        while (flight := self._queue.get()) is not None:
             with self._lock:
-                self._idle += 1
-            flight = self._queue.get()
+                self._running[flight] = self._clock()
+            error = _error_of(flight)
             with self._lock:
-                self._idle -= 1
-                if flight is None:
-                    self._threads -= 1
-                    return
-                flight.started_at = self._clock()
-                self._running.add(flight)
-            try:
-                flight.job(flight)
-            finally:
-                with self._lock:
-                    abandoned = flight not in self._running
-                    self._running.discard(flight)
-            if abandoned:
-                return
-            flight.set_result(None)
+                if self._running.pop(flight, None) is None:
+                    return  # abandoned, and this thread with it
+                self._free += 1
+            _end(flight, error)
+        with self._lock:
+            self._threads -= 1
+            self._free -= 1
+
+
+def _error_of(flight: Flight) -> BaseException | None:
+    """Do the flight's job; what it raises is its own affair, and the thread goes on."""
+    try:
+        flight.job(flight)
+    except BaseException as error:  # a thread that ended by it would be missed for ever
+        log.exception("a read broke")
+        return error
+    return None
+
+
+def _end(flight: Flight, error: BaseException | None) -> None:
+    if error is None:
+        flight.set_result(None)
+    else:
+        flight.set_exception(error)
 
 
 class Inline:
@@ -113,8 +132,7 @@ class Inline:
         """Do the jobs in the queue, and those that they put there."""
         while self._waiting:
             flight = self._waiting.popleft()
-            flight.job(flight)
-            flight.set_result(None)
+            _end(flight, _error_of(flight))
 
     def reap(self) -> None:
         """Nothing is ever stuck."""
@@ -131,7 +149,8 @@ class Round:
         self._left = len(self._flights)
         self._lock = threading.Lock()
         self.done: Future[None] = Future()
-        """Ends when all of them have; never fails."""
+        """Ends when all of them have; never fails, and nobody who waits for it can cancel it."""
+        self.done.set_running_or_notify_cancel()
         if not self._left:
             self.done.set_result(None)
         for flight in self._flights:

@@ -8,7 +8,7 @@ from math import inf
 
 from exporter.build import FAILED, Build, Outcome
 from exporter.runs import age_key, runs
-from exporter.window import BucketKey, Group, History, Past, Rules, buckets_of
+from exporter.window import BucketKey, Group, History, Past, Row, Rules, buckets_of
 
 Histograms = Mapping[str, Mapping[Outcome | None, "Histogram"]]
 """By name (`conclude`, `queue`, `run`) and by the outcome that it is split by (None: by none)."""
@@ -75,16 +75,17 @@ class Statistics:
 
 def statistics(history: History, rules: Rules) -> list[Statistics]:
     """What each group of a target's history shows; values never depend on the moment at which this is asked."""
-    known: dict[Group, list[Build]] = {group: [] for group in history.totals}
+    known: dict[Group, list[Row]] = {group: [] for group in history.totals}
     for row in history.rows.values():
-        known.setdefault(history.group(row.build, rules.labels), []).append(row.build)
-    shown = {row.build.id for row in history.rows.values() if row.shown}
-    return [_of_group(group, builds, shown, history, rules) for group, builds in sorted(known.items())]
+        known[history.group(row.build, rules.labels)].append(row)
+    return [_of_group(group, rows, history, rules) for group, rows in sorted(known.items())]
 
 
-def _of_group(group: Group, known: list[Build], shown: set[str], history: History, rules: Rules) -> Statistics:
+def _of_group(group: Group, rows: list[Row], history: History, rules: Rules) -> Statistics:
     past = history.past.get(group, Past())
-    window = [build for build in known if build.id in shown]
+    known = [row.build for row in rows]
+    window = [row.build for row in rows if row.shown]
+    shown = {build.id for build in window}
     last = max(known, key=age_key, default=None)
     last_created = max(past.last_created, last.created_at) if last else past.last_created
     return Statistics(
@@ -92,11 +93,11 @@ def _of_group(group: Group, known: list[Build], shown: set[str], history: Histor
         counts=Counter((build.status, build.outcome) for build in window),
         oldest_created=min((build.created_at for build in window), default=None),
         histograms=_histograms(known, shown, past, rules),
-        totals=history.totals.get(group, {}),
+        totals=history.totals[group],
         last_created=None if last_created == -inf else last_created,
         last_concluded=_last_concluded(known, past),
         last=last,
-        sequel=_sequel(known, shown, past),
+        sequel=_sequel([row.build for row in rows if not row.again], shown, past),
         oldest_unfinished=min((build.created_at for build in window if build.unfinished), default=None),
         flaky_commits=_flaky_commits(window),
     )
@@ -121,7 +122,7 @@ def _sequel(known: list[Build], shown: set[str], past: Past) -> Sequel:
     """The runs in their order, behind those that the past sums up."""
     in_window = {build.run for build in known if build.id in shown}
     failures, broken_since = past.failures, past.broken_since
-    success, failure = None, None
+    success, failure = past.success, past.failure
     restores, seconds = 0, 0.0
     for run in runs(known):
         if run.created_at <= past.until or not run.decided:

@@ -13,7 +13,7 @@ from exporter.build import Build, Target
 from exporter.errors import BadPayload, NotFound
 from exporter.providers.contract import Page, Provider, Rejected
 from exporter.runs import age_key
-from exporter.window import OVERLAP, History, Rules, Sight, merge
+from exporter.window import NAMED_BRANCHES, OTHER, OVERLAP, History, Rules, Sight, matches, merge
 from exporter.wire import Reading
 
 SIZES = (5, 20, 100)
@@ -150,8 +150,11 @@ def _deep_enough(met: _Met, history: History, rules: Rules, floor: float, now: f
         return oldest <= floor
     if oldest < now - rules.age:
         return True
-    first = merge(History(), ((build, now) for build in met.builds), replace(rules, builds=LARGEST * PAGES), now)
-    labels = Counter(first.group(build, ())[0] for build in met.builds)
+    named = (build.branch if build.branch and matches(build.branch, rules.branches) else OTHER for build in met.builds)
+    labels = Counter(named)
+    if len(labels.keys() - {OTHER}) > NAMED_BRANCHES:  # not all of them keep their name: which, takes longer to tell
+        first = merge(History(), ((build, now) for build in met.builds), replace(rules, builds=LARGEST * PAGES), now)
+        labels = Counter(first.group(build, ())[0] for build in met.builds)
     return bool(labels) and min(labels.values()) >= rules.builds
 
 

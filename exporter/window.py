@@ -63,6 +63,11 @@ class Row:
     shown: bool = False
     """Whether it stands in the window; the others are remembered so that nothing counts twice."""
 
+    @property
+    def again(self) -> bool:
+        """Whether it was cut before and met again: its run is summed up in `Past` already."""
+        return self.counted == _EVERY_BIT
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -73,9 +78,13 @@ class Past:
     exemplars: Mapping[BucketKey, float] = field(default_factory=dict)
     """When the newest build of a bucket concluded: no older one may stand for the bucket any more."""
     until: float = -inf
-    """When the newest of the runs was created that are summed up in the next two."""
+    """When the newest of the decided runs was created that are summed up in the rest."""
+    success: bool | None = None
+    """Whether that run succeeded."""
     failures: int = 0
     broken_since: float | None = None
+    failure: Build | None = None
+    """The newest build that failed, while `success` is False."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +135,18 @@ def merge(history: History, sights: Iterable[Sight], rules: Rules, now: float) -
     it is counted at the next, so that the counter is seen at 0.
     """
     rows = dict(history.rows)
-    concluded: list[Build] = []
+    concluded: list[tuple[str, Outcome]] = []
     changed = history.baseline is None or bool(history.carried)
+    sights = list(sights)
+    ended = {build.id for build, _seen_at in sights if build.concluded}
     for build, seen_at in sights:
         known = rows.get(build.id)
-        before = known.counted if known else _counted_before(history, build)
+        # One that was cut has been counted, whatever it was; unless it came to life, and has not ended again.
+        gone = build.id in ended and build.created_at <= history.floor
+        before = known.counted if known else _EVERY_BIT if gone else 0
         bit = _BIT[build.outcome] if build.concluded else 0
         if bit & ~before and history.baseline is not None and build.created_at >= history.baseline:
-            concluded.append(build)
+            concluded.append((build.id, build.outcome))
         rows[build.id] = row = _newer(known, Row(build, seen_at, before | bit, shown=bool(known and known.shown)))
         changed = changed or known is None or row.build is not known.build or row.counted != before
     if not changed and now < history.cut_at:
@@ -141,7 +154,8 @@ def merge(history: History, sights: Iterable[Sight], rules: Rules, now: float) -
     baseline = history.baseline
     if baseline is None:
         baseline = min((row.build.created_at for row in rows.values()), default=-inf)
-    return _cut(_counted(replace(history, rows=rows, baseline=baseline), concluded, rules), rules, now)
+    history = _counted(replace(history, rows=rows, baseline=baseline), history.totals, concluded, rules)
+    return _cut(history, rules, now)
 
 
 def without(history: History, gone: frozenset[str], rules: Rules, now: float) -> History:
@@ -158,63 +172,71 @@ def look(history: History, rules: Rules, now: float) -> History:
 
 def recut(history: History, rules: Rules, now: float) -> History:
     """The history by other rules than before; one not read yet stays as it is."""
-    return history if history.baseline is None else _cut(_counted(history, [], rules), rules, now)
+    return history if history.baseline is None else _cut(_grouped(history, rules), rules, now)
 
 
 def fold(history: History, rules: Rules, now: float) -> History:
-    """The history with all its branches under one label, and no opt-in label, from now on."""
-    folded = replace(history, folded=True, names=())
-    kept = {group: dict(totals) for group, totals in history.totals.items() if set(group) == {OTHER}}
-    past = {group: past for group, past in history.past.items() if group in kept}
-    return _cut(_counted(replace(folded, totals=kept, carried={}, past=past), [], rules), rules, now)
+    """The history with all its branches under one label, and no opt-in label, from now on.
 
-
-def _counted_before(history: History, build: Build) -> int:
-    """The bits of a build that is not remembered: one that was cut has been counted, whatever it was."""
-    return _EVERY_BIT if build.concluded and build.created_at <= history.floor else 0
+    The counters of that label go on; those of the others end.
+    """
+    past = {group: past for group, past in history.past.items() if set(group) == {OTHER}}
+    return _cut(_grouped(replace(history, folded=True, past=past), rules), rules, now)
 
 
 def _newer(known: Row | None, row: Row) -> Row:
+    """The newer of two sights; for those of one instant any order will do that is always the same."""
     if known is None:
         return row
     if known.build == row.build:
         return replace(row, build=known.build, seen_at=max(known.seen_at, row.seen_at))
-    if _rank(known) > _rank(row):
+    before, after = (known.seen_at, known.build.concluded), (row.seen_at, row.build.concluded)
+    if before > after or (before == after and repr(known.build) > repr(row.build)):
         return replace(known, counted=row.counted)
     return row
 
 
-def _rank(row: Row) -> tuple[float, bool, str]:
-    """Which of two sights wins; for those of one instant any order will do that is always the same."""
-    return row.seen_at, row.build.concluded, repr(row.build)
-
-
-def _counted(history: History, concluded: list[Build], rules: Rules) -> History:
-    """The history with its branches named anew, what was carried over added, and the conclusions counted."""
+def _grouped(history: History, rules: Rules) -> History:
+    """The history with its branches named anew, and the counters of the groups that there are now."""
     history = replace(history, names=() if history.folded else _names(history, rules))
     groups = {history.group(row.build, rules.labels) for row in history.rows.values()}
-    groups.update(history.past if not rules.labels else ())
-    kept = {group for group in groups if group[0] == OTHER or group[0] in history.names}
-    totals = {group: dict(history.totals.get(group) or dict.fromkeys(CONCLUDED, 0)) for group in sorted(kept)}
+    # With opt-in labels a group goes with its last build: the names of jobs have no bound.
+    groups.update(() if rules.labels else (group for group in history.past if len(group) == 1))
+    kept = sorted(group for group in groups if group[0] == OTHER or group[0] in history.names)
+    return replace(
+        history,
+        totals={group: history.totals.get(group) or dict.fromkeys(CONCLUDED, 0) for group in kept},
+        carried={group: outcomes for group, outcomes in history.carried.items() if group in kept},
+    )
+
+
+def _counted(
+    history: History, seen: Mapping[Group, object], concluded: Iterable[tuple[str, Outcome]], rules: Rules
+) -> History:
+    """The history with its groups made anew, what was carried over added, and the conclusions of these ids counted.
+
+    What is not of the groups that were `seen` before is carried over to the next read.
+    """
+    history = _grouped(history, rules)
+    totals = {group: dict(outcomes) for group, outcomes in history.totals.items()}
     for group, outcomes in history.carried.items():
         for outcome, number in outcomes.items():
-            if group in totals:
-                totals[group][outcome] += number
+            totals[group][outcome] += number
     carried: dict[Group, dict[Outcome, int]] = {}
-    for build in concluded:
-        group = history.group(build, rules.labels)
-        into = totals[group] if group in history.totals else carried.setdefault(group, {})
-        into[build.outcome] = into.get(build.outcome, 0) + 1
+    for build_id, outcome in concluded:
+        group = history.group(history.rows[build_id].build, rules.labels)
+        into = totals[group] if group in seen else carried.setdefault(group, {})
+        into[outcome] = into.get(outcome, 0) + 1
     return replace(history, totals=totals, carried=carried)
 
 
 def _names(history: History, rules: Rules) -> tuple[str, ...]:
     """The branches that keep their name: those that the configuration spells out first, then the newest."""
-    newest = {group[0]: past.last_created for group, past in history.past.items() if group[0] != OTHER}
-    for row in history.rows.values():
-        branch = row.build.branch
-        if branch is not None and row.build.created_at > newest.get(branch, -inf):
-            newest[branch] = row.build.created_at
+    known = [(group[0], past.last_created) for group, past in history.past.items() if group[0] != OTHER]
+    known += [(row.build.branch, row.build.created_at) for row in history.rows.values() if row.build.branch]
+    newest: dict[str, float] = {}
+    for branch, created_at in known:
+        newest[branch] = max(created_at, newest.get(branch, -inf))
     wanted = [branch for branch in newest if matches(branch, rules.branches)]
     wanted.sort(key=lambda branch: (branch in rules.branches, newest[branch], branch), reverse=True)
     return tuple(wanted[:NAMED_BRANCHES])
@@ -246,62 +268,75 @@ def _cut(history: History, rules: Rules, now: float) -> History:
         if last_known >= horizon:
             shown.add(row.build.id)
             cut_at = min(cut_at, last_known + rules.age)
-    kept = shown | _remembered(newest_first, shown, horizon)
-    gone = [row.build for row in newest_first if row.build.id not in kept]
+    kept, runs_kept = _remembered(newest_first, shown | {rows[0].build.id for rows in by_label.values()})
+    kept |= _dormant(newest_first, horizon)
+    gone = [row for row in newest_first if row.build.id not in kept]
     return replace(
         history,
-        rows={row.build.id: replace(row, shown=row.build.id in shown) for row in newest_first if row.build.id in kept},
-        past=_summed_up(history, gone, kept, rules),
-        floor=max([history.floor, *(build.created_at for build in gone)]),
+        rows={row.build.id: _shown(row, row.build.id in shown) for row in newest_first if row.build.id in kept},
+        past=_summed_up(history, gone, runs_kept, rules),
+        floor=max([history.floor, *(row.build.created_at for row in gone)]),
         cut_at=cut_at,
         version=history.version + 1,
     )
 
 
+def _shown(row: Row, shown: bool) -> Row:  # noqa: FBT001  # what it is given is what it sets
+    return row if row.shown == shown else replace(row, shown=shown)
+
+
 def _newest_decided(builds: Iterable[Build]) -> set[str]:
-    """The ids of the newest run that failed or succeeded: other branches' builds must not push it out."""
-    members: dict[str, set[str]] = {}
+    """The ids of the newest run that failed or succeeded, by the newest attempts: no other build may push it out."""
     builds = list(builds)
-    for build in builds:
-        members.setdefault(build.run, set()).add(build.id)
-    newest = next((run for run in reversed(runs(builds)) if run.decided), None)
-    return members[newest.id] if newest else set()
+    newest = next((run.id for run in reversed(runs(builds)) if run.decided), None)
+    attempts = {build.name: build.id for build in sorted(builds, key=age_key) if build.run == newest}
+    return set(attempts.values())
 
 
-def _remembered(newest_first: list[Row], shown: set[str], horizon: float) -> set[str]:
-    """The ids of builds that are not shown but may be met again, or whose run is still shown."""
-    if not newest_first:
-        return set()
-    runs_shown = {row.build.run for row in newest_first if row.build.id in shown}
-    overlap = newest_first[0].build.created_at - OVERLAP
+def _remembered(newest_first: list[Row], wanted: set[str]) -> tuple[set[str], set[str]]:
+    """The ids of the builds that are wanted or may be met again, and of their runs.
+
+    Of each run the newest attempt by every name is among them: a run that is known in part would be decided otherwise.
+    """
+    overlap = newest_first[0].build.created_at - OVERLAP if newest_first else inf
+    ids = wanted | {row.build.id for row in newest_first[:SWEEP]}
+    ids |= {row.build.id for row in newest_first if row.build.created_at >= overlap}
+    runs_kept = {row.build.run for row in newest_first if row.build.id in ids}
+    attempts: dict[tuple[str, str], str] = {}
+    for row in newest_first:
+        if row.build.run in runs_kept:
+            attempts.setdefault((row.build.run, row.build.name), row.build.id)
+    return ids.union(attempts.values()), runs_kept
+
+
+def _dormant(newest_first: list[Row], horizon: float) -> set[str]:
+    """The ids of builds that can come to life."""
     dormant = [row.build for row in newest_first if row.build.outcome in DORMANT and row.build.created_at >= horizon]
-    return {
-        *(row.build.id for row in newest_first[:SWEEP]),
-        *(row.build.id for row in newest_first if row.build.run in runs_shown or row.build.created_at >= overlap),
-        *(build.id for build in dormant[:DORMANT_LIMIT]),
-    }
+    return {build.id for build in dormant[:DORMANT_LIMIT]}
 
 
-def _summed_up(history: History, gone: list[Build], kept: set[str], rules: Rules) -> dict[Group, Past]:
+def _summed_up(history: History, gone: list[Row], runs_kept: set[str], rules: Rules) -> dict[Group, Past]:
     """What is left of each group's past, with the builds that go now; a run is summed up once all of it goes."""
-    rows = history.rows.values()
-    runs_kept = {row.build.run for row in rows if row.build.id in kept and row.build.outcome not in DORMANT}
     past = {group: past for group, past in history.past.items() if group in history.totals}
-    by_group: dict[Group, list[Build]] = {}
-    for build in gone:
-        by_group.setdefault(history.group(build, rules.labels), []).append(build)
-    for group, builds in by_group.items():
+    by_group: dict[Group, list[Row]] = {}
+    for row in gone:
+        by_group.setdefault(history.group(row.build, rules.labels), []).append(row)
+    for group, rows in by_group.items():
         before = past.get(group, Past())
         last_concluded = dict(before.last_concluded)
         exemplars = dict(before.exemplars)
-        for build in builds:
+        for build in (row.build for row in rows):
             if build.concluded and build.concluded_at is not None:
                 last_concluded[build.outcome] = max(build.concluded_at, last_concluded.get(build.outcome, -inf))
             for key in buckets_of(build, rules):
                 exemplars[key] = max(build.concluded_at or -inf, exemplars.get(key, -inf))
-        last_created = max([before.last_created, *(build.created_at for build in builds)])
-        scalars = Past(last_created, last_concluded, exemplars, before.until, before.failures, before.broken_since)
-        past[group] = _sequence(scalars, [build for build in builds if build.run not in runs_kept])
+        after = replace(
+            before,
+            last_created=max([before.last_created, *(row.build.created_at for row in rows)]),
+            last_concluded=last_concluded,
+            exemplars=exemplars,
+        )
+        past[group] = _sequence(after, [row.build for row in rows if not row.again and row.build.run not in runs_kept])
     return past
 
 
@@ -317,14 +352,17 @@ def buckets_of(build: Build, rules: Rules) -> list[BucketKey]:
 
 
 def _sequence(past: Past, builds: list[Build]) -> Past:
-    """The past with the runs of the builds behind those that it sums up already."""
+    """The past with the decided runs of the builds behind those that it sums up already."""
     for run in runs(builds):
-        if run.created_at <= past.until:
+        if run.created_at <= past.until or not run.decided:
             continue
-        if run.failed:
-            since = past.broken_since if past.failures else run.decided_at
-            past = replace(past, failures=past.failures + 1, broken_since=since)
-        elif run.succeeded:
-            past = replace(past, failures=0, broken_since=None)
-        past = replace(past, until=run.created_at)
+        since = past.broken_since if past.failures else run.decided_at
+        past = replace(
+            past,
+            until=run.created_at,
+            success=run.succeeded,
+            failures=past.failures + 1 if run.failed else 0,
+            broken_since=since if run.failed else None,
+            failure=run.failure,
+        )
     return past

@@ -70,6 +70,9 @@ class Entity:
         """`service/shop/web`, unique among the targets of Northflank."""
         return f"{self.kind}/{self.project}/{self.id}"
 
+    def __hash__(self) -> int:
+        return hash(self.key)  # not of all fields: a script may have thousands of builds
+
     @property
     def name(self) -> str:
         """As a person reads it."""
@@ -116,6 +119,9 @@ class GitLabProject:
     def key(self) -> str:
         """`project/shop/web`, unique among the targets of GitLab."""
         return f"project/{self.path}"
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
 
 @dataclass(frozen=True, slots=True)

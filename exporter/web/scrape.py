@@ -1,6 +1,7 @@
 """What a scrape asks for, and how long it may take. Pure."""
 
 import math
+from collections.abc import Iterator
 
 from exporter.exposition import Format
 
@@ -28,22 +29,25 @@ def patience(header: str | None, timeout: float, took: float) -> float:
 
 def form(accept: str) -> Format:
     """OpenMetrics where the header prefers it to plain text, or plain text where it says nothing of either."""
-    weights = {"application/openmetrics-text": 0.0, "text/plain": 0.0, "*/*": 0.0}
-    for part in accept.lower().split(","):
-        media, *parameters = (word.strip() for word in part.split(";"))
-        if media in weights:
-            weights[media] = max(weights[media], _weight(parameters))
-    preferred = weights["application/openmetrics-text"]
-    return Format.OPENMETRICS if preferred > 0 and preferred >= weights["text/plain"] else Format.TEXT
+    weights: dict[str, float] = {}
+    for media, weight in _preferences(accept):
+        weights[media] = max(weight, weights.get(media, 0.0))
+    preferred = weights.get("application/openmetrics-text", 0.0)
+    plain = next((weights[media] for media in ("text/plain", "text/*", "*/*") if media in weights), 0.0)
+    return Format.OPENMETRICS if preferred > 0 and preferred >= plain else Format.TEXT
 
 
 def takes_gzip(accept_encoding: str) -> bool:
-    """Whether the header takes a gzip answer."""
-    for part in accept_encoding.lower().split(","):
-        coding, *parameters = (word.strip() for word in part.split(";"))
-        if coding in {"gzip", "*"}:
-            return _weight(parameters) > 0
-    return False
+    """Whether the header takes a gzip answer; its own word counts before the one for all."""
+    weights = dict(_preferences(accept_encoding))
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
+
+
+def _preferences(header: str) -> Iterator[tuple[str, float]]:
+    """What a header of preferences names, in lower case, and the weight that each has."""
+    for part in header.lower().split(","):
+        name, *parameters = (word.strip() for word in part.split(";"))
+        yield name, _weight(parameters)
 
 
 def _weight(parameters: list[str]) -> float:

@@ -43,7 +43,7 @@ def host_and_port(option: str, address: str) -> tuple[str, int]:
 
 def cannot_listen(option: str, address: str, error: OSError) -> ListenError:
     """What the system refused, in one line."""
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror) or (error.errno or 0) < 0:  # create_server makes an OSError of the former
         return ListenError(f"--{option}: {address} is no address of this machine: the name does not resolve")
     hints = {errno.EADDRINUSE: "; choose another, or end what listens there", errno.EACCES: "; choose one above 1023"}
     reason = os.strerror(error.errno).lower() if error.errno else str(error)
@@ -68,5 +68,6 @@ def run(application: Starlette, listening: socket.socket, on_hangup: Callable[[]
         await server.serve(sockets=[listening])
 
     # uvicorn raises the signal again once it has ended; to be told to end is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     asyncio.run(serve())

@@ -1,0 +1,215 @@
+"""Many targets in one exposition: families stand together, and what changed alone is rendered anew."""
+
+import re
+
+import pytest
+from builds import NOW, RULES, WEB, build, read
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.build import Build, Outcome, Target
+from exporter.exposition import REFRESH, Exposition, Format, cut, render
+from exporter.meters import Meters, family, gauge, target_families
+from exporter.metrics import window_families
+from exporter.statistics import statistics
+from exporter.window import Rules
+
+VOCABULARY = (("success", Outcome.SUCCESS),)
+TARGETS = [Target("nf", "service", "shop", f"web{place}") for place in range(3)]
+
+
+def families(target: Target, *builds: Build, rules: Rules = RULES) -> list[Metric]:
+    found = statistics(read(*builds, rules=rules), rules)
+    about = target_families(target, up=True, provider="northflank", url="https://x", errors={"forbidden": 1})
+    return [*window_families(target, found, VOCABULARY, rules), *about]
+
+
+def exposition(*targets: Target) -> Exposition:
+    kept = Exposition()
+    kept.formats.update(Format)
+    for place, target in enumerate(targets):
+        kept.put(target, families(target, build(f"a{place}", took=place), build(f"b{place}", Outcome.FAILURE)))
+        kept.refreshed(target, NOW + place)
+    return kept
+
+
+def parsed(text: bytes, form: Format) -> list[Metric]:
+    parse = parse_text if form is Format.TEXT else parse_openmetrics
+    return list(parse(text.decode()))
+
+
+def series(text: bytes, form: Format) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    return [(one.name, tuple(sorted(one.labels.items()))) for metric in parsed(text, form) for one in metric.samples]
+
+
+def of(text: bytes, start: str) -> list[str]:
+    return [line for line in text.decode().splitlines() if line.startswith(start)]
+
+
+@pytest.mark.parametrize("form", Format)
+def test_the_families_of_many_targets_stand_together(form: Format) -> None:
+    meters = Meters()
+    meters.request("nf", "builds", "200", 0.1)
+    text = exposition(*TARGETS).join(form, meters.registry.collect())
+    types = re.findall(r"^# TYPE (\S+)", text.decode(), re.MULTILINE)
+    helps = re.findall(r"^# HELP (\S+)", text.decode(), re.MULTILINE)
+    assert types == helps
+    assert len(types) == len(set(types))
+    found = series(text, form)
+    assert len(found) == len(set(found))
+    name = ""
+    for line in text.decode().splitlines():
+        if line.startswith("# TYPE"):
+            name = line.split()[2]
+        elif not line.startswith("#"):
+            assert line.startswith(name)
+
+
+@pytest.mark.parametrize("form", Format)
+def test_the_exposition_of_many_targets_has_what_each_of_them_has(form: Format) -> None:
+    together = series(exposition(*TARGETS).join(form, []), form)
+    alone = [one for target in TARGETS for one in series(exposition(target).join(form, []), form)]
+    # Apart from the ids, that differ by the place.
+    assert {name for name, _labels in together} == {name for name, _labels in alone}
+    assert len(together) == len(alone)
+    assert {dict(labels)["target"] for _name, labels in together} == {"web0", "web1", "web2"}
+
+
+def test_in_the_text_format_counts_and_sums_of_latencies_are_families_of_their_own() -> None:
+    text = exposition(*TARGETS).join(Format.TEXT, []).decode()
+    for suffix in ("_gcount", "_gsum"):
+        name = f"ci_build_conclude_latency_seconds{suffix}"
+        block = text.partition(f"# TYPE {name} gauge\n")[2].partition("# HELP")[0].splitlines()
+        assert len(block) == 2 * len(TARGETS)
+        assert all(line.startswith(name + "{") for line in block)
+    buckets = text.partition("# TYPE ci_build_conclude_latency_seconds histogram\n")[2].partition("# HELP")[0]
+    assert all(line.startswith("ci_build_conclude_latency_seconds_bucket{") for line in buckets.splitlines())
+
+
+def test_openmetrics_ends_with_one_end_mark_and_the_text_format_has_none() -> None:
+    kept = exposition(*TARGETS)
+    tail = [gauge("ci_build_exporter_hidden_targets", 0)]
+    for text in (
+        kept.join(Format.OPENMETRICS, tail),
+        kept.join(Format.OPENMETRICS, []),
+        kept.of_target(TARGETS[0], Format.OPENMETRICS),
+        Exposition().join(Format.OPENMETRICS, []),
+    ):
+        assert text.endswith(b"# EOF\n")
+        assert text.count(b"# EOF") == 1
+    assert b"# EOF" not in kept.join(Format.TEXT, tail)
+    assert Exposition().join(Format.TEXT, []) == b""
+
+
+def test_families_come_in_the_order_of_the_table_and_the_tail_last() -> None:
+    text = exposition(*TARGETS).join(Format.TEXT, [gauge("ci_build_exporter_hidden_targets", 0)])
+    names = [line.split()[2] for line in of(text, "# TYPE")]
+    assert names[0] == "ci_build_window_builds"
+    assert names[-2:] == [REFRESH, "ci_build_exporter_hidden_targets"]
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_family_without_a_sample_has_no_header(form: Format) -> None:
+    kept = Exposition()
+    kept.formats.add(form)
+    kept.put(WEB, families(WEB, build("a", Outcome.CANCELLATION)))
+    text = kept.join(form, [])
+    assert b"ci_build_last_success" not in text
+    assert REFRESH.encode() not in text
+    assert REFRESH.encode() not in kept.of_target(WEB, form)
+
+
+@pytest.mark.parametrize("form", Format)
+def test_what_is_put_again_stands_instead_of_what_was(form: Format) -> None:
+    kept = exposition(*TARGETS)
+    before = kept.join(form, [])
+    kept.put(TARGETS[1], families(TARGETS[1], build("new")))
+    after = kept.join(form, [])
+    assert b'build_id="b1"' in before
+    assert b'build_id="b1"' not in after
+    lines = [set(of(text, "ci_build_")) for text in (before, after)]
+    assert all('target="web1"' in line for line in lines[0] ^ lines[1])
+
+
+@pytest.mark.parametrize("form", Format)
+def test_what_is_forgotten_is_not_shown(form: Format) -> None:
+    kept = exposition(*TARGETS)
+    kept.forget(TARGETS[1])
+    kept.forget(WEB)
+    text = kept.join(form, [])
+    assert b"web1" not in text
+    assert b"web2" in text
+    kept.forget(TARGETS[0])
+    kept.forget(TARGETS[2])
+    assert kept.join(form, []) == render([], form)
+    assert kept.of_target(TARGETS[0], form) == render([], form)
+
+
+def test_the_time_of_refresh_moves_alone() -> None:
+    kept = exposition(*TARGETS)
+    kept.refreshed(TARGETS[0], 1_700_000_030.25)
+    kept.refreshed(TARGETS[0], 1_700_000_060.5)
+    for form in Format:
+        text = kept.join(form, [])
+        assert of(text, REFRESH) == [
+            REFRESH + '{kind="service",project="shop",source="nf",target="web0"} 1.7000000605e+09',
+            REFRESH + '{kind="service",project="shop",source="nf",target="web1"} 1.700000001e+09',
+            REFRESH + '{kind="service",project="shop",source="nf",target="web2"} 1.700000002e+09',
+        ]
+        assert len(of(text, f"# TYPE {REFRESH} gauge")) == 1
+
+
+def test_the_line_of_the_refresh_is_what_prometheus_client_writes() -> None:
+    target = Target("nf", "service", 'a"b\\c\nd', "x y } 1")
+    kept = Exposition()
+    kept.refreshed(target, NOW)
+    kept.refreshed(target, NOW + 0.5)
+    metric = family(REFRESH)
+    labels = {"source": "nf", "kind": "service", "project": target.project, "target": target.name}
+    metric.add_sample(REFRESH, labels, NOW + 0.5)
+    for form in Format:
+        assert kept.join(form, []) == render([metric], form)
+
+
+@pytest.mark.parametrize("form", Format)
+def test_one_target_alone_is_a_whole_exposition(form: Format) -> None:
+    kept = exposition(*TARGETS)
+    text = kept.of_target(TARGETS[1], form)
+    assert {dict(labels)["target"] for _name, labels in series(text, form)} == {"web1"}
+    assert len(of(text, REFRESH)) == 1
+    assert sorted(series(text, form)) == sorted(
+        one for one in series(kept.join(form, []), form) if ("target", "web1") in one[1]
+    )
+
+
+def test_only_formats_that_were_asked_for_are_rendered() -> None:
+    kept = Exposition()
+    kept.put(WEB, families(WEB, build("a")))
+    assert kept.join(Format.TEXT, []) == b""
+    kept.formats.add(Format.TEXT)
+    kept.put(WEB, families(WEB, build("a")))
+    assert b"ci_build_last_success" in kept.join(Format.TEXT, [])
+    assert kept.join(Format.OPENMETRICS, []) == b"# EOF\n"
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_hostile_name_breaks_no_familys_lines(form: Format) -> None:
+    name = "x\n# HELP ci_build_last_success no\n# TYPE ci_build_last_success counter\n# EOF\n"
+    hostile = Target("nf", "service", name, name)
+    kept = exposition(hostile, WEB)
+    text = kept.join(form, [])
+    found = series(text, form)
+    assert len(found) == len(set(found))
+    assert {dict(labels)["target"] for _name, labels in found} == {name, "web"}
+    assert len(of(text, "# TYPE ci_build_last_success")) == 1
+
+
+def test_a_rendered_text_is_cut_at_its_families() -> None:
+    found = families(WEB, build("a"))
+    for form in Format:
+        headers, samples = cut(render(found, form))
+        whole = b"".join(headers[name] + samples[name] for name in headers)
+        assert whole + render([], form) == render(found, form)
+        assert all(header.count(b"\n") == 2 for header in headers.values())
+    assert cut(b"") == ({}, {})

@@ -1,0 +1,286 @@
+"""Threads that read: how many, what becomes of those that are stuck, and when a round has ended."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+
+import pytest
+
+from exporter.readers import Abandoned, Flight, Inline, Readers, Round
+
+PATIENCE = 20.0
+"""Seconds after which a test has failed; nothing waits that long where the code is right."""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Gate:
+    """A job that tells when it runs and ends when it may."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self, _flight: Flight) -> None:
+        self.entered.set()
+        assert self.open.wait(PATIENCE)
+
+
+def nothing(_flight: Flight) -> None:
+    pass
+
+
+def breaking(_flight: Flight) -> None:
+    raise ValueError("broken")
+
+
+def ended(*flights: Flight) -> bool:
+    return not wait(flights, PATIENCE).not_done
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def gates() -> Iterator[Callable[[], Gate]]:
+    """Makes gates, and opens all of them in the end."""
+    made: list[Gate] = []
+
+    def gate() -> Gate:
+        made.append(Gate())
+        return made[-1]
+
+    yield gate
+    for one in made:
+        one.open.set()
+
+
+@pytest.fixture
+def make_readers(clock: Clock) -> Iterator[Callable[[int], Readers]]:
+    made: list[Readers] = []
+
+    def readers(size: int) -> Readers:
+        made.append(Readers(size, 90.0, clock))
+        return made[-1]
+
+    yield readers
+    for one in made:
+        one.close()
+
+
+def test_as_many_reads_as_may_run_side_by_side(make_readers: Callable[[int], Readers]) -> None:
+    readers, together = make_readers(3), threading.Barrier(3)
+    flights = [readers.submit(lambda _flight: _met(together)) for _ in range(3)]
+    assert ended(*flights)
+    assert not any(flight.exception() for flight in flights)
+
+
+def _met(barrier: threading.Barrier) -> None:
+    barrier.wait(PATIENCE)
+
+
+def test_no_more_reads_run_than_may(make_readers: Callable[[int], Readers]) -> None:
+    readers, lock, running, most = make_readers(3), threading.Lock(), 0, 0
+
+    def job(_flight: Flight) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        with lock:
+            running -= 1
+
+    assert ended(*(readers.submit(job) for _ in range(300)))
+    assert 1 <= most <= 3
+
+
+def test_the_next_read_waits_until_one_of_them_ends(
+    make_readers: Callable[[int], Readers], gates: Callable[[], Gate]
+) -> None:
+    readers, first, second, third = make_readers(2), gates(), gates(), gates()
+    for gate in (first, second, third):
+        readers.submit(gate)
+    assert first.entered.wait(PATIENCE)
+    assert second.entered.wait(PATIENCE)
+    assert not third.entered.is_set()
+    second.open.set()
+    assert third.entered.wait(PATIENCE)
+
+
+def test_no_read_waits_for_another_while_a_thread_may_be_started(
+    make_readers: Callable[[int], Readers], gates: Callable[[], Gate]
+) -> None:
+    # A thread that has just taken a read is busy, whatever it has had time to tell.
+    for _ in range(200):
+        readers, stuck = make_readers(2), gates()
+        assert ended(readers.submit(nothing))
+        readers.submit(stuck)
+        assert ended(readers.submit(nothing))
+        stuck.open.set()
+
+
+def test_an_idle_thread_takes_the_next_read(make_readers: Callable[[int], Readers]) -> None:
+    readers, threads = make_readers(3), set[int]()
+    for _ in range(5):
+        assert ended(readers.submit(lambda _flight: threads.add(threading.get_ident())))
+    assert len(threads) == 1
+
+
+def test_what_is_stuck_is_abandoned_and_another_thread_takes_its_place(
+    make_readers: Callable[[int], Readers], gates: Callable[[], Gate], clock: Clock
+) -> None:
+    readers, stuck = make_readers(1), gates()
+    flight = readers.submit(stuck)
+    assert stuck.entered.wait(PATIENCE)
+    waiting = readers.submit(nothing)
+    clock.now = 90.0
+    readers.reap()
+    assert not flight.done()
+    clock.now = 90.1
+    readers.reap()
+    assert isinstance(flight.exception(PATIENCE), Abandoned)
+    assert str(flight.exception()) == "no answer within 90 s"
+    assert ended(waiting)
+    readers.reap()
+    assert ended(readers.submit(nothing))
+
+
+def test_an_abandoned_read_that_comes_back_changes_nothing(
+    make_readers: Callable[[int], Readers], gates: Callable[[], Gate], clock: Clock
+) -> None:
+    readers, stuck, threads = make_readers(1), gates(), list[threading.Thread]()
+
+    def job(flight: Flight) -> None:
+        threads.append(threading.current_thread())
+        stuck(flight)
+
+    flight = readers.submit(job)
+    assert stuck.entered.wait(PATIENCE)
+    clock.now = 100.0
+    readers.reap()
+    stuck.open.set()
+    threads[0].join(PATIENCE)
+    assert not threads[0].is_alive()
+    assert isinstance(flight.exception(), Abandoned)
+    first, second = gates(), gates()
+    readers.submit(first)
+    readers.submit(second)
+    assert first.entered.wait(PATIENCE)
+    assert not second.entered.is_set()
+
+
+def test_a_read_that_waits_for_a_thread_is_not_stuck(
+    make_readers: Callable[[int], Readers], gates: Callable[[], Gate], clock: Clock
+) -> None:
+    readers, stuck, quick = make_readers(1), gates(), gates()
+    readers.submit(stuck)
+    assert stuck.entered.wait(PATIENCE)
+    waiting = readers.submit(quick)
+    clock.now = 100.0
+    readers.reap()
+    assert quick.entered.wait(PATIENCE)
+    readers.reap()
+    assert not waiting.done()
+    quick.open.set()
+    assert ended(waiting)
+    assert waiting.exception() is None
+
+
+def test_a_job_that_raises_ends_its_flight_and_not_its_thread(make_readers: Callable[[int], Readers]) -> None:
+    readers, threads = make_readers(1), set[int]()
+    for _ in range(3):
+        flight = readers.submit(breaking)
+        assert isinstance(flight.exception(PATIENCE), ValueError)
+        assert ended(readers.submit(lambda _flight: threads.add(threading.get_ident())))
+    assert len(threads) == 1
+
+
+def test_threads_end_once_what_was_asked_is_done(clock: Clock, gates: Callable[[], Gate]) -> None:
+    readers, gate, threads = Readers(2, 90.0, clock), gates(), set[threading.Thread]()
+    together = threading.Barrier(2)
+
+    def job(flight: Flight) -> None:
+        threads.add(threading.current_thread())
+        together.wait(PATIENCE)
+        gate(flight)
+
+    flights = [readers.submit(job) for _ in range(2)]
+    last = readers.submit(nothing)
+    readers.close()
+    gate.open.set()
+    assert ended(*flights, last)
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_threads_hold_up_no_exit(make_readers: Callable[[int], Readers]) -> None:
+    daemons: list[bool] = []
+    assert ended(make_readers(1).submit(lambda _flight: daemons.append(threading.current_thread().daemon)))
+    assert daemons == [True]
+
+
+def test_inline_readers_read_at_once() -> None:
+    readers, done = Inline(), list[Flight]()
+    flight = readers.submit(done.append)
+    assert done == [flight]
+    assert flight.done()
+    assert isinstance(readers.submit(breaking).exception(), ValueError)
+    readers.reap()
+    readers.close()
+
+
+# Rounds
+
+
+def test_a_round_ends_when_all_of_its_reads_have() -> None:
+    flights = [Flight(nothing) for _ in range(3)]
+    asked = Round(flights)
+    flights[0].set_result(None)
+    flights[2].set_exception(Abandoned())
+    assert not asked.done.done()
+    flights[1].set_result(None)
+    assert asked.done.done()
+    assert asked.done.exception() is None
+
+
+def test_a_round_of_nothing_has_ended() -> None:
+    assert Round([]).done.done()
+
+
+def test_a_round_of_what_has_landed_has_ended() -> None:
+    flight = Flight(nothing)
+    flight.set_result(None)
+    assert Round([flight]).done.done()
+
+
+def test_a_late_read_is_not_waited_for_again() -> None:
+    late, landed = Flight(nothing), Flight(nothing)
+    asked = Round([late, landed])
+    landed.set_result(None)
+    asked.give_up()
+    assert (late.late, landed.late) == (True, False)
+    assert Round([late]).done.done()
+    other = Flight(nothing)
+    again = Round([late, other])
+    assert not again.done.done()
+    other.set_result(None)
+    assert again.done.done()
+    late.set_result(None)
+    assert asked.done.done()
+
+
+def test_nobody_who_waits_for_a_round_can_break_it_for_the_others() -> None:
+    flight = Flight(nothing)
+    asked = Round([flight])
+    assert not asked.done.cancel()
+    flight.set_result(None)
+    assert asked.done.result(0) is None
