@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from math import exp, inf, isfinite
 
-SMALLEST = 20.0
+CAPACITY = 60.0
 HELD = 20.0
-"""The bucket holds what comes in within so many seconds, and `SMALLEST` requests at least."""
-MARGIN = 0.95
-"""The share of the rate that comes into the bucket: with what it holds, no hour takes more than the rate allows."""
+"""The bucket holds so many requests, or what comes in within so many seconds where that is more."""
 CHEAPEST, DEAREST = 0.01, 10_000.0
 LONGEST_STEP = 60.0
 RESERVE = 0.2
@@ -28,9 +26,9 @@ LONGEST_REST = 3700.0
 """Seconds of the longest rest, whatever the server says."""
 FIRST_PRICE = 3.0
 """What a request costs before anything is learned, in seconds of delay."""
-DRIFT = 1 / 180.0
+DRIFT = 0.0015
 """By how much the price moves in a second, as a share of itself, where the bucket is full or empty rather than half."""
-SWING = 2.0
+SWING = 0.5
 """The natural logarithm of how much dearer a request is at once where the bucket is empty rather than half full."""
 
 _EPOCH = 1e8
@@ -61,7 +59,7 @@ class Budget:
     per_second: float | None = None
     """Requests a second, instead of a share."""
     allowance: Allowance = Allowance()
-    level: float = SMALLEST
+    level: float = CAPACITY
     """Requests in the bucket; negative once a read took more than was foreseen."""
     fullness: float = 1.0
     """How full the bucket was, 0 to 1."""
@@ -107,7 +105,7 @@ def rate(budget: Budget, now: float) -> float | None:
 
 def capacity(budget: Budget, now: float) -> float:
     """Requests that the bucket holds at most."""
-    return max(SMALLEST, HELD * (rate(budget, now) or 0.0))
+    return max(CAPACITY, HELD * (rate(budget, now) or 0.0))
 
 
 def passed(budget: Budget, now: float) -> Budget:
@@ -116,7 +114,7 @@ def passed(budget: Budget, now: float) -> Budget:
     if wanted is None:
         return replace(budget, level=most, fullness=1.0, at=now)
     elapsed = max(0.0, now - budget.at)
-    level = min(most, budget.level + elapsed * MARGIN * wanted)
+    level = min(most, budget.level + elapsed * wanted)
     full = max(0.0, level) / most
     drift = (0.5 - full) * 2 * DRIFT * min(elapsed, LONGEST_STEP)
     cost = min(DEAREST, max(CHEAPEST, budget.cost * exp(drift)))

@@ -27,7 +27,7 @@ FIRST_READ = 10
 """Requests that a first read may take."""
 PRIOR = 1 / (3 * 86400.0)
 """Builds a second of a target of which nothing is known."""
-ARRIVAL = 0.1
+ARRIVAL = 0.02
 """What it counts that a build arrived unseen, against one that ended unseen."""
 SHORTER = 4
 """A build that is not known of is expected to take no longer than the shortest fourth."""

@@ -24,7 +24,6 @@ from exporter.exposition import Format
 from exporter.fetch import Observation
 from exporter.intake import HOURLY, Intake, rest, rested
 from exporter.meters import Meters, gauge, source_families
-from exporter.providers import PROVIDERS
 from exporter.readers import Flight, Inline, Readers, Round
 from exporter.settings import Settings, Source
 from exporter.source import (
@@ -35,6 +34,7 @@ from exporter.source import (
     Subject,
     budget_of,
     connect,
+    origin_of,
     purse_key,
     questions,
     report,
@@ -95,13 +95,8 @@ class Collector:
             for source in settings.sources:
                 observe = partial(self._observe, source.name)
                 fetch = self._connect(source, observe, settings.refresh.timeout, self._clock)
-                origin = Origin(
-                    settings=source,
-                    provider=PROVIDERS[source.provider](source),
-                    fetch=fetch,
-                    readers=self._new_readers(settings.refresh.concurrency),
-                    purse=self._purse(source, now),
-                )
+                readers = self._new_readers(settings.refresh.concurrency)
+                origin = origin_of(source, fetch, readers, self._purse(source, now))
                 known = before.get(source.name)
                 if known and (known.settings.provider, known.settings.url) == (source.provider, source.url):
                     origin.subjects = known.subjects

@@ -23,8 +23,10 @@ from exporter.window import History, Rules
 from exporter.wire import Answer, Request
 
 HOUR = 3600.0
-LIST_SHORTEST, LIST_LONGEST = 15.0, 60.0
+LIST_SHORTEST, LIST_LONGEST = 15.0, 120.0
 """Seconds between two askings of a list that tells of many targets at once."""
+RUNNING = 0.75
+"""The share of `idle_ttl` that is the longest pause while a build of the target is unfinished."""
 DEFAULT_SPEND = Spend(share=0.4)
 
 
@@ -198,7 +200,7 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
             accrued=0.0 if subject.covered or subject.asked.first else accrued(subject.pulse, subject.asked.at, now),
             steady=not subject.covered,
             shortest=refresh.ttl,
-            longest=max(refresh.ttl, refresh.idle_ttl / 2) if subject.pulse.unfinished else refresh.idle_ttl,
+            longest=max(refresh.ttl, RUNNING * refresh.idle_ttl) if subject.pulse.unfinished else refresh.idle_ttl,
             asked_at=subject.asked.at,
             stirred_at=stirred_at,
             forced_at=subject.wanted_at,
@@ -259,9 +261,16 @@ def connect(
     )
 
 
+def origin_of(source: Source, fetch: Connection, readers: Readers | Inline, purse: Purse) -> Origin:
+    """A source as configured, before anything of it is known."""
+    return Origin(source, PROVIDERS[source.provider](source), fetch, readers, purse)
+
+
 def budget_of(source: Source, now: float) -> Budget:
     """The budget that the configuration gives a source, before anything is known of the server's limit."""
-    spend = source.spend or DEFAULT_SPEND
+    spend = source.spend or RUNNING = 0.75
+"""The share of `idle_ttl` that is the longest pause while a build of the target is unfinished."""
+DEFAULT_SPEND
     return Budget(share=spend.share or 0.0, per_second=spend.per_second, at=now)
 
 

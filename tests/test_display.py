@@ -7,6 +7,7 @@ import pytest
 from builds import NOW, RULES, build, read, read_again
 from structlog.testing import capture_logs
 
+from exporter.allowance import Budget
 from exporter.build import Target
 from exporter.display import Display
 from exporter.exposition import REFRESH, Format
@@ -15,7 +16,7 @@ from exporter.meters import FAMILIES, Meters, source_families
 from exporter.metrics import WINDOW
 from exporter.readers import Inline
 from exporter.settings import EnvToken, NorthflankSource
-from exporter.source import Origin, Subject, origin_of
+from exporter.source import Origin, Purse, Subject, origin_of
 from exporter.window import History, Rules, recut
 
 NOT_MANY = 10_000
@@ -25,7 +26,7 @@ NOT_MANY = 10_000
 def origin() -> Origin:
     source = NorthflankSource(name="nf", provider="northflank", url="https://x.example", token=EnvToken("TOKEN"))
     fetch = Fetch(source="nf", url=source.url, headers=dict, observe=lambda _seen: None)
-    return origin_of(source, fetch, Inline())
+    return origin_of(source, fetch, Inline(), Purse(Budget()))
 
 
 def display(limit: int = NOT_MANY, drop: frozenset[str] = frozenset(), rules: Rules = RULES) -> Display:

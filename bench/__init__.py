@@ -1,1 +1,0 @@
-"""Measurements of the exporter; `make help` names them."""
