@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bench.load import START
 from bench.loopback import HOUR, Before, Clock, Ledger, connecting
-from bench.watch import Count, Truth, Watch, look_at
+from bench.watch import Count, Watch, look_at
 from exporter.collector import Collector
 from exporter.readers import Inline
 from exporter.settings import EnvToken, Settings
@@ -60,7 +60,7 @@ class Scene:
         return Collector(
             settings,
             clock=self.clock,
-            chance=Random("chance").random,  # noqa: S311  # seeded: the same table at each run
+            chance=Random("chance").random,  # seeded: the same table at each run
             readers=lambda _size: Inline(),
             connect=connecting(self.simulator, self.clock, self.ledger, before),
         )
@@ -116,8 +116,8 @@ class Seen:
     missed: int
 
 
-def run(
-    scene: Scene, reader: Reader, truth: Truth, watch: Watch, hours: Hours, *, scrape: float = 15.0, events: Iterable[Event] = ()
+def run(  # noqa: PLR0913  # what is read, by whom, how long; the rest has a default
+    scene: Scene, reader: Reader, watch: Watch, hours: Hours, *, scrape: float = 15.0, events: Iterable[Event] = ()
 ) -> None:
     """Warm up, count, and wait until all is shown."""
     happening = iter(events)

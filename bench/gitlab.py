@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from bench.course import TOKEN, Hours, Ours, Scene, Seen, run
 from bench.kept import KeptGitLab
@@ -46,19 +47,19 @@ def settings(api_url: str = "http://gitlab.example.com") -> Settings:
     return Settings.model_validate({"sources": [gitlab | {"spend": "50%"}], "refresh": {"idle_ttl": 120.0}})
 
 
-def scene_of(per_hour: float, course: Hours, projects: int = PROJECTS) -> Scene:
-    """The world with its played jobs, its lists kept while nothing moves."""
+def scene_of(per_hour: float, course: Hours, projects: int = PROJECTS) -> tuple[Scene, frozenset[str]]:
+    """The world, its lists kept while nothing moves, and the ids of the jobs that are played late."""
     scene = Scene(pipelines(projects=projects, per_hour=per_hour, hours=course.total), LIMIT)
-    play(scene.world, scene.simulator.history, per_hour=PLAYS if per_hour else 0.0, hours=course.total)
+    played = play(scene.world, scene.simulator.history, per_hour=PLAYS if per_hour else 0.0, hours=course.total)
     kept = KeptGitLab(scene.world, scene.simulator.history, START - 12 * HOUR, course.end + 3 * HOUR)
     scene.simulator.gitlab = kept
-    return scene
+    return scene, played
 
 
-def simulate(case: Case, hours: float) -> Seen:
-    """Read the world for so many hours."""
+def simulate(case: Case, hours: float) -> tuple[Seen, int, int]:
+    """Read the world for so many hours: what was seen, how many jobs were played late, how many never shown so."""
     course = Hours(WARM, hours)
-    scene = scene_of(PIPELINES, course)
+    scene, played = scene_of(PIPELINES, course)
     truth = truth_of(scene.world, scene.simulator.history, START - 12 * HOUR, course.end + 3 * HOUR)
     watch, count = Watch(truth), Count()
     collector = scene.exporter(settings())
@@ -66,13 +67,15 @@ def simulate(case: Case, hours: float) -> Seen:
     reader = Ours(collector, watch, count)
     reader.scrape(START)
     watch.forget_past(START)
-    run(scene, reader, truth, watch, course, scrape=case.scrape)
-    return Seen(scene.ledger, course, watch.delays(course.begin, course.end), *count.sums(truth, START))
+    run(scene, reader, watch, course, scrape=case.scrape)
+    unseen = sum(conclusion.id in played for conclusion in watch.waiting(scene.clock.now))
+    delays = watch.delays(course.begin, course.end, without=played)
+    return Seen(scene.ledger, course, delays, *count.sums(truth)), len(played), unseen
 
 
 def row(case: Case, hours: float) -> Row:
     """The case as a line of the table."""
-    seen = simulate(case, hours)
+    seen, played, unseen = simulate(case, hours)
     ledger = seen.ledger
     minutes = sorted([*ledger.minutes.values(), *[0] * (round(hours * 60) - len(ledger.minutes))])
     cells: dict[str, Cell] = {
@@ -89,6 +92,7 @@ def row(case: Case, hours: float) -> Row:
         "counted": Figure(seen.counted),
         "twice": Figure(seen.twice, limit=0),
         "missed": Figure(seen.missed, limit=0),
+        "of these, played hours later": f"{unseen} of {played}",
     }
     return Row(case.name, cells)
 
@@ -100,10 +104,9 @@ def idle(_hours: float) -> Row:
     scene.simulator.gitlab = KeptGitLab(scene.world, scene.simulator.history, START - 12 * HOUR, course.end)
     collector = scene.exporter(settings())
     collector.collect()
-    watch, count = Watch({}), Count()
     truth = truth_of(scene.world, scene.simulator.history, START - 12 * HOUR, course.end)
-    watch = Watch(truth)
-    run(scene, Ours(collector, watch, count), truth, watch, course)
+    watch, count = Watch(truth), Count()
+    run(scene, Ours(collector, watch, count), watch, course)
     full = sum(_bytes_of_a_full_page(scene, path) * reads for path, reads in scene.ledger.reads.items())
     ours = scene.ledger.bytes
     cells: dict[str, Cell] = {
@@ -123,6 +126,6 @@ def _bytes_of_a_full_page(scene: Scene, path: str) -> int:
 
 
 ROWS: dict[str, Callable[[float], Row]] = {
-    **{name: (lambda hours, case=case: row(case, hours)) for name, case in CASES.items()},  # type: ignore[misc]
+    **{name: partial(row, case) for name, case in CASES.items()},
     "gitlab-idle": idle,
 }

@@ -8,7 +8,6 @@ from random import Random
 
 from exporter.simulator import World
 from exporter.simulator.history import History
-from exporter.simulator.plan import Plan
 from exporter.simulator.world import DAY, HOUR, Entity, Extra, GitLabProject, Habits, NorthflankProject, Step
 
 START = 1_767_225_600.0
@@ -17,6 +16,7 @@ SIGMA = 0.6
 FAILING = 0.06
 SLOT = 4
 """Seconds: of a target, the simulator begins one run in each."""
+SERVICES, JOBS = 20, 10
 CLUSTER = 5
 CLUSTER_SPREAD = 120.0
 """Seconds within which the builds of a cluster come."""
@@ -32,20 +32,18 @@ STEPS = (
 
 
 def zipf(size: int) -> list[float]:
-    """The shares of `size` ranks whose weights are 1, 1/2, 1/3, …"""
+    """The shares of `size` ranks whose weights are 1, 1/2, 1/3 and so on."""
     weights = [1 / rank for rank in range(1, size + 1)]
     return [weight / sum(weights) for weight in weights]
 
 
-def clustered(
-    *, per_hour: float, median: float, hours: float, seed: int = 1, services: int = 20, jobs: int = 10
-) -> World:
+def clustered(*, per_hour: float, median: float, hours: float, seed: int = 1) -> World:
     """Two Northflank projects whose builds come in clusters, for a week before the start and `hours` after it.
 
     `median` is that of the time that a build runs, in seconds; about 30 more go to queue, clone and upload.
     """
     dice = Random(f"clustered/{seed}")
-    names = [("service", n) for n in range(services)] + [("job", n) for n in range(jobs)]
+    names = [("service", n) for n in range(SERVICES)] + [("job", n) for n in range(JOBS)]
     dice.shuffle(names)
     bounds = list(accumulate(zipf(len(names))))
     extras: dict[tuple[str, int], dict[int, Extra]] = {name: {} for name in names}
@@ -77,9 +75,7 @@ def _place(bounds: list[float], throw: float) -> int:
     return next((place for place, bound in enumerate(bounds) if throw < bound), len(bounds))
 
 
-def _northflank_project(
-    name: str, number: int, extras: dict[tuple[str, int], dict[int, Extra]]
-) -> NorthflankProject:
+def _northflank_project(name: str, number: int, extras: dict[tuple[str, int], dict[int, Extra]]) -> NorthflankProject:
     entities = [
         Entity(f"{kind}-{n}", name, kind, "combined" if kind == "service" else "manual", _scripted(slots))
         for (kind, n), slots in sorted(extras.items())
@@ -109,11 +105,11 @@ def pipelines(*, projects: int, per_hour: float, hours: float) -> World:
     )
 
 
-def play(world: World, history: History, *, per_hour: float, hours: float, seed: int = 1) -> dict[str, list[Plan]]:
-    """Now and then somebody plays a job that waited for hours: the played ones, by the keys of their projects."""
+def play(world: World, history: History, *, per_hour: float, hours: float, seed: int = 1) -> frozenset[str]:
+    """Now and then somebody plays a job that waited for hours: the ids of those jobs."""
     dice = Random(f"play/{seed}")
     bounds = list(accumulate(zipf(len(world.gitlab))))
-    played: dict[str, list[Plan]] = {}
+    played: set[str] = set()
     at = 0.0
     while per_hour and (at := at + dice.expovariate(per_hour / HOUR)) < hours * HOUR:
         project = world.gitlab[min(_place(bounds, dice.random()), len(world.gitlab) - 1)]
@@ -126,5 +122,5 @@ def play(world: World, history: History, *, per_hour: float, hours: float, seed:
         running = now + dice.uniform(2, 10)
         steps = (*plan.steps, (now, "pending"), (running, "running"), (running + dice.uniform(30, 120), "success"))
         history.change(project, replace(plan, steps=steps))
-        played.setdefault(project.key, []).append(plan)
-    return played
+        played.add(str(plan.number))
+    return frozenset(played)

@@ -22,6 +22,7 @@ class Clock:
         self.now = now
 
     def __call__(self) -> float:
+        """That time."""
         return self.now
 
 
@@ -80,7 +81,7 @@ Before = Callable[[Request, float], None]
 class Loopback:
     """One source's connection to a simulator in the same process; what it raises is what one over HTTP would raise."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the two ends, and who is told
         self,
         simulator: Simulator,
         clock: Clock,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from bench.course import TOKEN, Event, Hours, Ours, Scene, Seen, run
 from bench.load import START, clustered
@@ -73,8 +74,8 @@ def simulate(case: Case, hours: float) -> Seen:
         reader = Ours(collector, watch, count)
         reader.scrape(START)
     watch.forget_past(START)
-    run(scene, reader, truth, watch, course, events=_spending(scene, case.other, course) if case.other else ())
-    concluded, counted, twice, missed = count.sums(truth, START)
+    run(scene, reader, watch, course, events=_spending(scene, case.other, course) if case.other else ())
+    concluded, counted, twice, missed = count.sums(truth)
     if case.naive:
         concluded = sum(conclusion.at > START for conclusions in truth.values() for conclusion in conclusions)
         counted, twice, missed = 0, 0, len(watch.waiting(course.end))
@@ -113,6 +114,4 @@ def row(case: Case, hours: float) -> Row:
     return Row(case.name, cells)
 
 
-ROWS: dict[str, Callable[[float], Row]] = {
-    name: (lambda hours, case=case: row(case, hours)) for name, case in CASES.items()  # type: ignore[misc]
-}
+ROWS: dict[str, Callable[[float], Row]] = {name: partial(row, case) for name, case in CASES.items()}

@@ -49,9 +49,7 @@ def _address(subject: Entity | GitLabProject) -> Address:
     return ("project", subject.path) if isinstance(subject, GitLabProject) else (subject.kind, subject.id)
 
 
-def _conclusions(
-    subject: Entity | GitLabProject, script: Script, since: float, until: float
-) -> Iterable[Conclusion]:
+def _conclusions(subject: Entity | GitLabProject, script: Script, since: float, until: float) -> Iterable[Conclusion]:
     spelled: Callable[[int], str] = slug if isinstance(subject, Entity) else str
     for plan in takewhile(lambda plan: plan.created >= since, script.newest(subject, until)):
         at, word = plan.steps[-1]
@@ -124,9 +122,10 @@ class Count:
         self._before: dict[Address, dict[str, int]] = {}
         self._seen: dict[Address, dict[str, int]] = {}
         self._totals: dict[Address, int] = {}
-        self.baselines: dict[Address, float] = {}
+        self._baselines: dict[Address, float] = {}
+        self._begun: dict[Address, float] = {}
 
-    def changed(self, address: Address, history: History) -> bool:
+    def changed(self, address: Address, history: History, now: float) -> bool:
         """Take down what is counted; whether anything is new."""
         if history.baseline is None or self._versions.get(address) == history.version:
             return False
@@ -134,7 +133,7 @@ class Count:
         bits = {build_id: row.counted for build_id, row in history.rows.items() if row.counted}
         if address not in self._before:
             self._before[address], self._seen[address] = bits, {}
-            self.baselines[address] = history.baseline
+            self._baselines[address], self._begun[address] = history.baseline, now
         seen = self._seen[address]
         for build_id, counted in bits.items():
             if counted != EVERY_BIT:
@@ -143,8 +142,8 @@ class Count:
         self._totals[address] = sum(sum(outcomes.values()) for outcomes in groups)
         return True
 
-    def sums(self, truth: Truth, begun: float) -> tuple[int, int, int, int]:
-        """How many builds concluded after `begun`, how many conclusions were counted, how many twice, how many not.
+    def sums(self, truth: Truth) -> tuple[int, int, int, int]:
+        """How many builds concluded since the first read of their target; conclusions counted, twice, and missed.
 
         A skipped build that came back to life concludes twice, if it was seen in between.
         """
@@ -154,7 +153,7 @@ class Count:
             due = [
                 conclusion
                 for conclusion in conclusions
-                if conclusion.at > begun and conclusion.created >= self.baselines.get(address, float("inf"))
+                if conclusion.at > self._begun.get(address, 0) and conclusion.created >= self._baselines.get(address, 0)
             ]
             noted = sum((bits & ~before.get(build_id, 0)).bit_count() for build_id, bits in seen.items())
             concluded += len(due)
@@ -170,7 +169,7 @@ def look_at(collector: Collector, watch: Watch, count: Count, now: float) -> Non
     """Take down what the exporter shows now."""
     for target in collector.targets():
         history, address = collector.history(target), (target.kind, target.name)
-        if count.changed(address, history):
+        if count.changed(address, history, now):
             watch.look(address, _says(history), now)
 
 
