@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench import gitlab, northflank
-from bench.course import Hours, Ours, Scene
+from bench.course import EARLIER, Hours, Ours, Scene
 from bench.load import START, clustered, pipelines
 from bench.loopback import HOUR, MINUTE
 from bench.table import Cell, Figure, Row
@@ -72,7 +72,7 @@ def row(server: Server, name: str, lie: Lie, _hours: float) -> Row:
     """An hour of honesty, the lie, and what comes after."""
     course = Hours(1.0, server.lasts)
     scene = server.scene(course)
-    truth = truth_of(scene.world, scene.simulator.history, START - 12 * HOUR, course.end)
+    truth = truth_of(scene.world, scene.simulator.history, START - EARLIER, course.end)
     watch, count = Watch(truth), Count()
     collector = scene.exporter(server.settings())
     collector.collect()

@@ -7,7 +7,7 @@ from random import Random
 from typing import Protocol
 
 from bench.load import START
-from bench.loopback import HOUR, Before, Clock, Ledger, connecting
+from bench.loopback import HOUR, MINUTE, Before, Clock, Ledger, connecting
 from bench.watch import Count, Watch, look_at
 from exporter.collector import Collector
 from exporter.readers import Inline
@@ -97,6 +97,16 @@ class Hours:
         return self.begin + self.counted * HOUR
 
     @property
+    def drained(self) -> float:
+        """What concludes by then is to be shown by the horizon."""
+        return self.end + DRAIN - HOUR / 2
+
+    @property
+    def horizon(self) -> float:
+        """When the run ends at the latest."""
+        return self.end + DRAIN
+
+    @property
     def total(self) -> float:
         """Hours in which something begins."""
         return self.warm + self.counted
@@ -127,10 +137,8 @@ def run(  # noqa: PLR0913  # what is read, by whom, how long; the rest has a def
         scene.go(reader, watch, hours.begin + (hour + 1) * HOUR, scrape, happening)
         tell(".")
     scene.go(reader, watch, hours.end, scrape, happening)
-    for quarter in range(round(DRAIN / 900)):
-        if quarter and not watch.waiting(scene.clock.now):
-            break
-        scene.go(reader, watch, hours.end + (quarter + 1) * 900.0, scrape, happening)
+    while not watch.done and scene.clock.now + MINUTE <= hours.horizon:
+        scene.go(reader, watch, scene.clock.now + MINUTE, scrape, happening)
 
 
 def tell(text: str) -> None:

@@ -6,7 +6,7 @@ from random import Random
 
 from bench import bad
 from bench.bad import SCRAPE, Server
-from bench.course import Hours, Ours, Scene, run
+from bench.course import EARLIER, Hours, Ours, Scene, run
 from bench.load import START
 from bench.loopback import HOUR, Before
 from bench.table import Cell, Figure, Row, quantile
@@ -45,7 +45,7 @@ def row(server: Server, hours: float) -> Row:
     course = Hours(1.0, hours)
     scene = server.scene(course)
     script = scene.simulator.history
-    watch, count = Watch(truth_of(scene.world, script, START - 12 * HOUR, course.end + SETTLED)), Count()
+    watch, count = Watch(truth_of(scene.world, script, START - EARLIER, course.drained)), Count()
     collector = scene.exporter(server.settings(), [_faulty(scene, course, broken=hours > 1)])
     collector.collect()
     reader = Ours(collector, watch, count)
@@ -54,7 +54,7 @@ def row(server: Server, hours: float) -> Row:
     run(scene, reader, watch, course)
     # Pages shift because more is built: that is to end, and to be counted, too.
     scene.go(reader, watch, scene.clock.now + SETTLED, SCRAPE, iter(()))
-    truth = truth_of(scene.world, script, START - 12 * HOUR, scene.clock.now)
+    truth = truth_of(scene.world, script, START - EARLIER, scene.clock.now)
     concluded, counted, twice, missed = count.sums(truth)
     delays = watch.delays(course.begin, course.end)
     cells: dict[str, Cell] = {

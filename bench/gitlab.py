@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from bench.course import TOKEN, Hours, Ours, Scene, Seen, run
+from bench.course import EARLIER, TOKEN, Hours, Ours, Scene, Seen, run
 from bench.kept import KeptGitLab
 from bench.load import START, pipelines, play
-from bench.loopback import HOUR, MINUTE
+from bench.loopback import MINUTE
 from bench.naive import PAGE
 from bench.table import Cell, Figure, Row, quantile
 from bench.watch import Count, Watch, truth_of
@@ -51,7 +51,7 @@ def scene_of(per_hour: float, course: Hours, projects: int = PROJECTS) -> tuple[
     """The world, its lists kept while nothing moves, and the ids of the jobs that are played late."""
     scene = Scene(pipelines(projects=projects, per_hour=per_hour, hours=course.total), LIMIT)
     played = play(scene.world, scene.simulator.history, per_hour=PLAYS if per_hour else 0.0, hours=course.total)
-    kept = KeptGitLab(scene.world, scene.simulator.history, START - 12 * HOUR, course.end + 3 * HOUR)
+    kept = KeptGitLab(scene.world, scene.simulator.history, START - EARLIER, course.horizon)
     scene.simulator.gitlab = kept
     return scene, played
 
@@ -60,7 +60,7 @@ def simulate(case: Case, hours: float) -> tuple[Seen, int, int]:
     """Read the world for so many hours: what was seen, how many jobs were played late, how many never shown so."""
     course = Hours(WARM, hours)
     scene, played = scene_of(PIPELINES, course)
-    truth = truth_of(scene.world, scene.simulator.history, START - 12 * HOUR, course.end + 3 * HOUR)
+    truth = truth_of(scene.world, scene.simulator.history, START - EARLIER, course.drained)
     watch, count = Watch(truth), Count()
     collector = scene.exporter(settings())
     collector.collect()
@@ -101,10 +101,10 @@ def idle(_hours: float) -> Row:
     """An hour in which nothing is built: bytes, beside those of a hundred jobs at each of the same reads."""
     course = Hours(WARM, 1.0)
     scene = Scene(pipelines(projects=PROJECTS, per_hour=PIPELINES, hours=-1.0), LIMIT)
-    scene.simulator.gitlab = KeptGitLab(scene.world, scene.simulator.history, START - 12 * HOUR, course.end)
+    scene.simulator.gitlab = KeptGitLab(scene.world, scene.simulator.history, START - EARLIER, course.end)
     collector = scene.exporter(settings())
     collector.collect()
-    truth = truth_of(scene.world, scene.simulator.history, START - 12 * HOUR, course.end)
+    truth = truth_of(scene.world, scene.simulator.history, START - EARLIER, course.end)
     watch, count = Watch(truth), Count()
     run(scene, Ours(collector, watch, count), watch, course)
     full = sum(_bytes_of_a_full_page(scene, path) * reads for path, reads in scene.ledger.reads.items())

@@ -59,16 +59,11 @@ def clustered(*, per_hour: float, median: float, hours: float, seed: int = 1) ->
 
 
 def _cluster_builds(per_hour: float, hours: float, dice: Random) -> Iterator[float]:
-    """When builds begin, in seconds from the start."""
-    at, end = -7 * DAY, hours * HOUR
-    while True:
-        at += dice.expovariate(per_hour / CLUSTER / HOUR)
-        if at >= end:
-            return
-        for _ in range(CLUSTER):
-            begun = at + dice.uniform(0, CLUSTER_SPREAD)
-            if begun < end:
-                yield begun
+    """When builds begin, in seconds from the start: a Poisson process, given that its mean is met in both periods."""
+    for begin, end in ((-7 * DAY, 0.0), (0.0, hours * HOUR)):
+        for _ in range(round(per_hour / CLUSTER * (end - begin) / HOUR)):
+            at = dice.uniform(begin, end - CLUSTER_SPREAD)
+            yield from (at + dice.uniform(0, CLUSTER_SPREAD) for _ in range(CLUSTER))
 
 
 def _place(bounds: list[float], throw: float) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from bench.course import TOKEN, Event, Hours, Ours, Scene, Seen, run
+from bench.course import EARLIER, TOKEN, Event, Hours, Ours, Scene, Seen, run
 from bench.load import START, clustered
 from bench.loopback import HOUR
 from bench.naive import Naive
@@ -62,7 +62,7 @@ def simulate(case: Case, hours: float) -> Seen:
     world = clustered(per_hour=case.per_hour, median=case.median, hours=course.total)
     scene = Scene(world, LIMIT)
     scene.simulator.northflank.build_status = case.build_status
-    truth = truth_of(world, scene.simulator.history, START - 12 * HOUR, course.end + 2 * HOUR)
+    truth = truth_of(world, scene.simulator.history, START - EARLIER, course.drained)
     watch, count = Watch(truth), Count()
     reader: Ours | Naive
     if case.naive:

@@ -103,6 +103,11 @@ class Watch:
         lines = (pending.values() for pending in self._pending.values())
         return [conclusion for line in lines for conclusion in line if conclusion.at < before]
 
+    @property
+    def done(self) -> bool:
+        """Whether everything has concluded and was shown."""
+        return not self._next and not any(self._pending.values())
+
     def delays(self, begin: float, end: float, without: frozenset[str] = frozenset()) -> list[float]:
         """The delays of what concluded in a period, ascending; infinite where it was never shown; skips are none."""
         shown = [(conclusion, delay) for conclusion, delay in self.shown if conclusion.at >= begin]
