@@ -1,6 +1,6 @@
 """What really concluded, beside what was shown of it and when."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import takewhile
@@ -83,10 +83,17 @@ class Watch:
             if line:
                 heappush(self._next, (line[-1].at, address))
 
-    def look(self, address: Address, says: Callable[[str], str | None], now: float) -> None:
-        """Take down what is shown now; `says` gives the status with which a build concluded, None where it has not."""
+    def look(self, address: Address, says: Callable[[str], str | None], now: float, gone: Collection[str] = ()) -> None:
+        """Take down what is shown now; `says` gives the status with which a build concluded, None where it has not.
+
+        `gone` are those whose conclusion moved the counters and pushed them out of the window at once.
+        """
         pending = self._pending[address]
-        shown = [conclusion for conclusion in pending.values() if says(conclusion.id) == conclusion.status]
+        shown = [
+            conclusion
+            for conclusion in pending.values()
+            if says(conclusion.id) == conclusion.status or conclusion.id in gone
+        ]
         for conclusion in shown:
             del pending[conclusion.id]
             self.shown.append((conclusion, now - conclusion.at))
@@ -127,13 +134,18 @@ class Count:
         self._before: dict[Address, dict[str, int]] = {}
         self._seen: dict[Address, dict[str, int]] = {}
         self._totals: dict[Address, int] = {}
+        self._open: dict[Address, set[str]] = {}
+        self._gone: dict[Address, set[str]] = {}
         self._baselines: dict[Address, float] = {}
         self._begun: dict[Address, float] = {}
 
-    def changed(self, address: Address, history: History, now: float) -> bool:
-        """Take down what is counted; whether anything is new."""
+    def changed(self, address: Address, history: History, now: float) -> set[str] | None:
+        """Take down what is counted: None where nothing is new, else the builds that went before they were seen to end.
+
+        Where many are built, one that ends late is older than the window, and is counted and cut in one step.
+        """
         if history.baseline is None or self._versions.get(address) == history.version:
-            return False
+            return None
         self._versions[address] = history.version
         bits = {build_id: row.counted for build_id, row in history.rows.items() if row.counted}
         if address not in self._before:
@@ -145,7 +157,10 @@ class Count:
                 seen[build_id] = seen.get(build_id, 0) | counted
         groups = (*history.totals.values(), *history.carried.values())
         self._totals[address] = sum(sum(outcomes.values()) for outcomes in groups)
-        return True
+        gone = self._open.get(address, set()) - history.rows.keys()
+        self._open[address] = history.rows.keys() - bits.keys()
+        self._gone.setdefault(address, set()).update(gone)
+        return gone
 
     def sums(self, truth: Truth) -> tuple[int, int, int, int]:
         """How many builds concluded since the first read of their target; conclusions counted, twice, and missed.
@@ -161,12 +176,17 @@ class Count:
                 if conclusion.at > self._begun.get(address, 0) and conclusion.created >= self._baselines.get(address, 0)
             ]
             noted = sum((bits & ~before.get(build_id, 0)).bit_count() for build_id, bits in seen.items())
-            concluded += len(due)
-            twice += max(0, self._totals.get(address, 0) - noted)
+            unseen = 0
             for conclusion in due:
                 ours = seen.get(conclusion.id, 0) & ~before.get(conclusion.id, 0)
-                missed += not (ours if conclusion.status == "skipped" else ours & ~SKIP_BIT)
-            missed += max(0, noted - self._totals.get(address, 0))
+                if not (ours if conclusion.status == "skipped" else ours & ~SKIP_BIT):
+                    missed += 1
+                    unseen += conclusion.id in self._gone.get(address, ())
+            more = self._totals.get(address, 0) - noted
+            concluded += len(due)
+            missed -= max(0, min(more, unseen))
+            twice += max(0, more - unseen)
+            missed += max(0, -more)
         return concluded, sum(self._totals.values()), twice, missed
 
 
@@ -174,8 +194,9 @@ def look_at(collector: Collector, watch: Watch, count: Count, now: float) -> Non
     """Take down what the exporter shows now."""
     for target in collector.targets():
         history, address = collector.history(target), (target.kind, target.name)
-        if count.changed(address, history, now):
-            watch.look(address, _says(history), now)
+        gone = count.changed(address, history, now)
+        if gone is not None:
+            watch.look(address, _says(history), now, gone)
 
 
 def _says(history: History) -> Callable[[str], str | None]:
