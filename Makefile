@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest test-versions clean
+.PHONY: help demo test lint format pytest test-versions bench-allowance clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.runs  ## serve the demo on port 10065: a simulator and an exporter reading it, no account, no token
 	$(BIN)/ci-build-exporter demo
@@ -38,6 +38,9 @@ test-versions:  ## run the tests on each supported Python that is here, and say 
 	  else missing="$$missing $$version"; fi; \
 	done; \
 	if [ -n "$$missing" ]; then echo "not here, so not tested: Python$$missing"; fi
+
+bench-allowance: $(VENV)/.develops  ## write docs/allowance.md: requests and delays of simulated days; takes some minutes
+	$(BIN)/python -m bench.allowance --output docs/allowance.md
 
 clean:  ## remove what the other targets made
 	rm -rf .venv .venv-* tests/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

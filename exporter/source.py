@@ -268,9 +268,7 @@ def origin_of(source: Source, fetch: Connection, readers: Readers | Inline, purs
 
 def budget_of(source: Source, now: float) -> Budget:
     """The budget that the configuration gives a source, before anything is known of the server's limit."""
-    spend = source.spend or RUNNING = 0.75
-"""The share of `idle_ttl` that is the longest pause while a build of the target is unfinished."""
-DEFAULT_SPEND
+    spend = source.spend or DEFAULT_SPEND
     return Budget(share=spend.share or 0.0, per_second=spend.per_second, at=now)
 
 

@@ -1,0 +1,1 @@
+"""Measurements of the exporter; `make help` names them."""

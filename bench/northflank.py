@@ -1,0 +1,117 @@
+"""Thirty targets of Northflank under an allowance of a thousand requests an hour."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from bench.course import EARLIER, TOKEN, Event, Hours, Ours, Scene, Seen, run
+from bench.load import START, clustered
+from bench.loopback import HOUR
+from bench.naive import Naive
+from bench.table import Cell, Figure, Row, quantile
+from bench.watch import Count, Watch, truth_of
+from exporter.settings import Settings
+from exporter.simulator import SIMULATOR_TOKEN, Limit
+from exporter.simulator.message import Request
+
+LIMIT = Limit(1000, HOUR)
+MOST = 400
+"""Requests an hour, of ours."""
+WARM = 1.0
+"""Hours."""
+SECONDS = " s"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row: who reads, and under which conditions."""
+
+    name: str
+    median: float = 180.0
+    """Seconds that a build runs."""
+    per_hour: float = 40.0
+    """Builds."""
+    other: float = 0.0
+    """Requests an hour that another client makes with the same token."""
+    naive: bool = False
+    build_status: bool = True
+    """Whether the list of services tells of their newest builds."""
+    delays: tuple[float | None, float | None] = (None, None)
+    """Limits of the median and of the 99th percentile, in seconds."""
+
+
+CASES = {
+    "northflank-1m": Case("builds of 1 min", 60.0, delays=(35, 240)),
+    "northflank-3m": Case("builds of 3 min", delays=(25, 200)),
+    "northflank-10m": Case("builds of 10 min", 600.0, delays=(35, 240)),
+    "northflank-busy": Case("3 min, 120 builds/h", per_hour=120.0),
+    "northflank-shared": Case("3 min, another client spends 300/h", other=300.0),
+    "northflank-no-status": Case("3 min, without change detection", build_status=False),
+    "northflank-naive": Case("3 min, naive reader (100 builds of each target, every minute)", naive=True),
+}
+
+
+def settings() -> Settings:
+    """A configuration as a user would write it: a token and nothing else."""
+    return Settings.model_validate({"sources": [{"name": "northflank", "provider": "northflank", "token": TOKEN}]})
+
+
+def simulate(case: Case, hours: float) -> Seen:
+    """Read the case's world for so many hours."""
+    course = Hours(WARM, hours)
+    world = clustered(per_hour=case.per_hour, median=case.median, hours=course.total)
+    scene = Scene(world, LIMIT)
+    scene.simulator.northflank.build_status = case.build_status
+    truth = truth_of(world, scene.simulator.history, START - EARLIER, course.drained)
+    watch, count = Watch(truth), Count()
+    reader: Ours | Naive
+    if case.naive:
+        reader = Naive(scene, settings().sources[0], watch)
+        reader.scrape(START)
+    else:
+        collector = scene.exporter(settings())
+        collector.collect()
+        reader = Ours(collector, watch, count)
+        reader.scrape(START)
+    watch.forget_past(START)
+    run(scene, reader, watch, course, events=_spending(scene, case.other, course) if case.other else ())
+    concluded, counted, twice, missed = count.sums(truth)
+    if case.naive:
+        concluded = sum(conclusion.at > START for conclusions in truth.values() for conclusion in conclusions)
+        counted, twice, missed = 0, 0, len(watch.waiting(course.end))
+    return Seen(scene.ledger, course, watch.delays(course.begin, course.end), concluded, counted, twice, missed)
+
+
+def _spending(scene: Scene, per_hour: float, course: Hours) -> Iterator[Event]:
+    """Another client's requests, evenly spread."""
+    question = Request("GET", "/v1/projects", headers={"authorization": f"Bearer {SIMULATOR_TOKEN}"})
+
+    def spend() -> None:
+        scene.simulator.answer(question)
+
+    pause = HOUR / per_hour
+    return ((START + n * pause, spend) for n in range(int((course.total + 2) * per_hour)))
+
+
+def row(case: Case, hours: float) -> Row:
+    """The case as a line of the table."""
+    seen = simulate(case, hours)
+    ours = not case.naive
+    median, slow = case.delays
+    most = MOST if ours else None
+    cells: dict[str, Cell] = {
+        "requests/h": Figure(seen.ledger.total / hours, limit=most),
+        "largest hour": Figure(max(seen.ledger.hours.values(), default=0), limit=most),
+        "429s": Figure(seen.ledger.codes[429], limit=0 if ours else None),
+        "delay: median": Figure(quantile(seen.delays, 0.5), SECONDS, median),
+        "p99": Figure(quantile(seen.delays, 0.99), SECONDS, slow),
+        "largest": Figure(quantile(seen.delays, 1.0), SECONDS),
+        "builds concluded": Figure(seen.concluded),
+        "counted": Figure(seen.counted) if ours else "–",
+        "twice": Figure(seen.twice, limit=0) if ours else "–",
+        "missed": Figure(seen.missed, limit=0 if ours else None),
+    }
+    return Row(case.name, cells)
+
+
+ROWS: dict[str, Callable[[float], Row]] = {name: partial(row, case) for name, case in CASES.items()}
