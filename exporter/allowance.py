@@ -136,17 +136,19 @@ def told(budget: Budget, allowance: Allowance | None) -> Budget:
     return budget if allowance is None else replace(budget, allowance=allowance)
 
 
-def first_reads(budget: Budget) -> float:
+def first_reads(budget: Budget, now: float) -> float:
     """How many requests first reads may make beside those under way: what is left, down to a fifth of the limit."""
     allowance = budget.allowance
     if allowance.limit is None or allowance.remaining is None:
         return inf
-    return allowance.remaining - RESERVE * allowance.limit - budget.pledged
+    over = allowance.reset_at is not None and allowance.reset_at <= now  # what was left then is no longer of interest
+    remaining = allowance.limit if over else allowance.remaining
+    return remaining - RESERVE * allowance.limit - budget.pledged
 
 
 def affords_first(budget: Budget, now: float) -> bool:
     """Whether a first read that was put in the queue may still begin."""
-    return now >= budget.resting_until and first_reads(budget) + budget.pledged > 0
+    return now >= budget.resting_until and first_reads(budget, now) + budget.pledged > 0
 
 
 def refused(budget: Budget, retry_after: float | None, now: float) -> Budget:

@@ -158,8 +158,11 @@ def plan(questions: Iterable[Question], budget: Budget, now: float) -> list[Ques
     forced.sort(key=lambda question: question.forced_at or now)
     if not bounded:
         return [*first, *forced, *due]
-    free = max(0, ceil(first_reads(budget) / FIRST_READ)) if first_reads(budget) < inf else len(first)
-    return [*first[:free], *[*first[free:], *forced, *due][: max(0, int(budget.level))]]
+    affordable = first_reads(budget, now)
+    if affordable <= 0:  # they are paid from the bucket like others, but each by what it may take
+        return [*first[: max(0, int(budget.level / FIRST_READ))], *[*forced, *due][: max(0, int(budget.level / 2))]]
+    freely = len(first) if affordable == inf else ceil(affordable / FIRST_READ)
+    return [*first[:freely], *[*forced, *due][: max(0, int(budget.level))]]
 
 
 def _pressing(question: Question, worth: float | None, now: float) -> float:
@@ -174,18 +177,19 @@ def _pressing(question: Question, worth: float | None, now: float) -> float:
     return max(late, question.accrued / worth)
 
 
-def pledged(budget: Budget, question: Question) -> Budget:
-    """The budget once the question is put in the queue: a first read has a purse of its own, while that lasts."""
-    if question.first and first_reads(budget) > 0:
-        return replace(budget, pledged=budget.pledged + FIRST_READ)
-    return spent(budget, 1)
+def free(question: Question, budget: Budget, now: float) -> bool:
+    """Whether the question is a first read that is paid from what the server says is left, not from the bucket."""
+    return question.first and first_reads(budget, now) > 0
 
 
-def settled(budget: Budget, question: Question, requests: int) -> Budget:
-    """The budget once the question is answered, which took so many requests."""
-    if question.first and budget.pledged >= FIRST_READ:
-        return replace(budget, pledged=budget.pledged - FIRST_READ)
-    return spent(budget, max(0, requests - 1))
+def pledged(budget: Budget, *, free: bool) -> Budget:
+    """The budget once a question is put in the queue."""
+    return replace(budget, pledged=budget.pledged + FIRST_READ) if free else spent(budget, 1)
+
+
+def settled(budget: Budget, requests: int, *, free: bool) -> Budget:
+    """The budget once a question is answered, which took so many requests."""
+    return replace(budget, pledged=budget.pledged - FIRST_READ) if free else spent(budget, max(0, requests - 1))
 
 
 def requests_a_second(questions: Iterable[Question], budget: Budget, now: float) -> float:

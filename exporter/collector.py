@@ -184,10 +184,11 @@ class Collector:
         return kind == "discovery" or [origin.provider.list_of(only)] == name
 
     def _ask(self, origin: Origin, question: Question, only: Target | None) -> None:
-        origin.purse.budget = cadence.pledged(origin.purse.budget, question)
+        free = cadence.free(question, origin.purse.budget, self._clock())
+        origin.purse.budget = cadence.pledged(origin.purse.budget, free=free)
         if isinstance(question.key, Target):
             subject = origin.subjects[question.key]
-            job = partial(self._read, origin, subject)
+            job = partial(self._read, origin, subject, free)
             failed = partial(self._intake.read_failed, origin, subject)
         elif question.key[1] == "discovery":
             job = partial(self._discover, origin, only)
@@ -195,15 +196,9 @@ class Collector:
         else:
             job = partial(self._look, origin, question.key[2])
             failed = partial(self._intake.look_failed, origin, question.key[2])
-        self._launch(origin, question, job, failed)
+        self._launch(origin, question.key, job, failed, free=free)
 
-    def _launch(
-        self,
-        origin: Origin,
-        question: Question,
-        job: Callable[[Flight], None],
-        failed: Callable[[Exception, float], None],
-    ) -> None:
+    def _launch(self, origin: Origin, key: Key, job: Job, failed: Failed, *, free: bool) -> None:
         """Start a read; whatever goes wrong in it is told to `failed`, and reaches no scrape."""
 
         def guarded(flight: Flight) -> None:
@@ -217,17 +212,17 @@ class Collector:
                             rest(origin, error, self._clock())
 
         flight = origin.readers.submit(guarded)
-        self._flights[question.key] = flight
-        flight.add_done_callback(lambda _ended: self._landed(origin, question, flight, failed))
+        self._flights[key] = flight
+        flight.add_done_callback(lambda _ended: self._landed(origin, key, flight, failed, free=free))
 
-    def _landed(self, origin: Origin, question: Question, flight: Flight, failed: Failed) -> None:
+    def _landed(self, origin: Origin, key: Key, flight: Flight, failed: Failed, *, free: bool) -> None:
         with self._lock:
-            if self._flights.get(question.key) is flight:
-                del self._flights[question.key]
+            if self._flights.get(key) is flight:
+                del self._flights[key]
                 error = flight.exception()
                 if isinstance(error, Exception):
                     failed(Unreachable(str(error)), self._clock())
-            origin.purse.budget = cadence.settled(origin.purse.budget, question, flight.requests)
+            origin.purse.budget = cadence.settled(origin.purse.budget, flight.requests, free=free)
 
     def collect(self) -> None:
         """Read everything that is due, and what discovery finds by that, without a deadline."""
@@ -264,10 +259,10 @@ class Collector:
                 self._intake.looked(origin, name, looks, now)
                 self._begin(origin.purse, now, None)
 
-    def _read(self, origin: Origin, subject: Subject, flight: Flight) -> None:
+    def _read(self, origin: Origin, subject: Subject, free: bool, flight: Flight) -> None:  # noqa: FBT001  # bound
         now = self._clock()
         with self._lock:
-            if subject.asked.first and not allowance.affords_first(origin.purse.budget, now):
+            if free and not allowance.affords_first(origin.purse.budget, now):
                 return  # the allowance became known, or was used up, after this was put in the queue
         sweep = now - subject.swept_at >= HOURLY
         known = subject.history
