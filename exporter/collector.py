@@ -242,7 +242,12 @@ class Collector:
 
     def _discover(self, origin: Origin, only: Target | None, flight: Flight) -> None:
         since = self._clock() - self._settings.refresh.discovery
-        listed = [name for name, asked in origin.lists.items() if asked.at > since and not asked.failures]
+        with self._lock:  # till all that was chosen with it is in the queue
+            listed = [
+                name
+                for name, asked in origin.lists.items()
+                if (origin.name, "list", name) in self._flights or (asked.at > since and not asked.failures)
+            ]
         found = self._drive(origin, origin.provider.discover(listed), flight)
         with self._lock:
             if self._wanted(origin, flight):

@@ -28,6 +28,7 @@ ENDS = {
 ALL = {"service-0", "service-1", "job-0"}
 LISTS = "/v1/projects/project-0/services"
 BUILDS = "/v1/projects/project-0/services/service-0/build"
+JOB_BUILDS = "/v1/projects/project-0/jobs/job-0/build"
 
 
 @pytest.fixture(autouse=True)
@@ -109,20 +110,20 @@ def test_nothing_is_asked_again_before_it_is_due(simulator: Simulator, exporter:
 def test_the_last_good_window_is_served_while_a_target_fails(
     simulator: Simulator, exporter: Exporter, clock: Clock, effect: Effect, reason: str
 ) -> None:
-    good = window(exporter, "service-0")
-    refreshed = exporter.scrape().value("ci_build_target_refresh_timestamp_seconds", target="service-0")
-    simulator.faults.add(BUILDS, effect)
+    good = window(exporter, "job-0")
+    refreshed = exporter.scrape().value("ci_build_target_refresh_timestamp_seconds", target="job-0")
+    simulator.faults.add(JOB_BUILDS, effect)
     clock.now += HOUR
     with capture_logs() as logged:
         failed = exporter.scrape()
-    assert failed.targets("northflank") == ALL - {"service-0"}
-    assert failed.targets("northflank", up=0.0) == {"service-0"}
-    assert failed.values("ci_build_target_errors_total", target="service-0", reason=reason) == [1.0]
-    assert failed.value("ci_build_target_refresh_timestamp_seconds", target="service-0") == refreshed
+    assert failed.targets("northflank") == ALL - {"job-0"}
+    assert failed.targets("northflank", up=0.0) == {"job-0"}
+    assert failed.values("ci_build_target_errors_total", target="job-0", reason=reason) == [1.0]
+    assert failed.value("ci_build_target_refresh_timestamp_seconds", target="job-0") == refreshed
     assert failed.value("ci_build_source_up", source="northflank") == 1.0
     names = {line.partition("{")[0] for line in good}
-    assert names <= {line.partition("{")[0] for line in window(exporter, "service-0")}
-    lines = [line for line in logged if "service-0" in str(line)]
+    assert names <= {line.partition("{")[0] for line in window(exporter, "job-0")}
+    lines = [line for line in logged if "job-0" in str(line)]
     assert [line["reason"] for line in lines] == [reason]
     assert "\n" not in lines[0]["error"]
     simulator.faults.clear()

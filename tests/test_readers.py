@@ -228,14 +228,32 @@ def test_threads_hold_up_no_exit(make_readers: Callable[[int], Readers]) -> None
     assert daemons == [True]
 
 
-def test_inline_readers_read_at_once() -> None:
+def test_inline_readers_read_one_after_the_other_once_they_are_told_to() -> None:
     readers, done = Inline(), list[Flight]()
-    flight = readers.submit(done.append)
-    assert done == [flight]
-    assert flight.done()
-    assert isinstance(readers.submit(breaking).exception(), ValueError)
+    flights = [readers.submit(done.append), readers.submit(done.append)]
+    assert done == []
+    assert not any(flight.done() for flight in flights)
+    readers.drain()
+    assert done == flights
+    assert all(flight.done() for flight in flights)
+    broken = readers.submit(breaking)
+    readers.drain()
+    assert isinstance(broken.exception(), ValueError)
     readers.reap()
     readers.close()
+
+
+def test_a_job_of_inline_readers_may_put_another_in_the_queue() -> None:
+    readers, order = Inline(), list[str]()
+
+    def first(_flight: Flight) -> None:
+        readers.submit(lambda _flight: order.append("second"))
+        order.append("first")
+
+    flight = readers.submit(first)
+    readers.drain()
+    assert order == ["first", "second"]
+    assert flight.done()
 
 
 # Rounds

@@ -137,7 +137,7 @@ def test_every_project_is_found_with_its_building_services_and_its_jobs_and_wher
         "job/shop/report-weekly",
     ]
     api = Target("nf", "service", "shop", "api")
-    assert found.looks == {WEB: Look("building", Outcome.EXECUTING, 1709629200.0), api: None}
+    assert found.looks == {WEB: Look("building", Outcome.EXECUTING, 1709629200.0, step=3), api: None}
     assert (found.faults, found.notes) == ((), ())
 
 
@@ -246,7 +246,7 @@ def test_without_the_list_of_projects_there_is_no_discovery() -> None:
     [
         (
             {"build": {"status": "SUCCESS", "lastTransitionTime": 1709629200}},
-            Look("success", Outcome.SUCCESS, 1709629200.0),
+            Look("success", Outcome.SUCCESS, 1709629200.0, step=5),
         ),
         ({"build": {"status": "NAPPING"}}, Look("napping", Outcome.UNKNOWN, None)),
         ({"build": {"status": None}}, None),
