@@ -50,8 +50,6 @@ READY_AFTER = 30.0
 """Seconds after which the exporter is ready though a target was not tried: a dead provider must hold up no rollout."""
 
 Job = Callable[[Flight], None]
-Failed = Callable[[Exception, float], None]
-"""Is told what went wrong with a question, and when."""
 TOO_MANY = "429"
 NOTHING = Target("", "", "", "")
 """No target: of what discovery finds, nothing is read."""
@@ -189,17 +187,14 @@ class Collector:
         if isinstance(question.key, Target):
             subject = origin.subjects[question.key]
             job = partial(self._read, origin, subject, free)
-            failed = partial(self._intake.read_failed, origin, subject)
         elif question.key[1] == "discovery":
             job = partial(self._discover, origin, only)
-            failed = partial(self._intake.discovery_failed, origin)
         else:
             job = partial(self._look, origin, question.key[2])
-            failed = partial(self._intake.look_failed, origin, question.key[2])
-        self._launch(origin, question.key, job, failed, free=free)
+        self._launch(origin, question.key, job, free=free)
 
-    def _launch(self, origin: Origin, key: Key, job: Job, failed: Failed, *, free: bool) -> None:
-        """Start a read; whatever goes wrong in it is told to `failed`, and reaches no scrape."""
+    def _launch(self, origin: Origin, key: Key, job: Job, *, free: bool) -> None:
+        """Start a read; whatever goes wrong in it reaches no scrape."""
 
         def guarded(flight: Flight) -> None:
             try:
@@ -207,22 +202,33 @@ class Collector:
             except Exception as error:  # noqa: BLE001  # the boundary of a question
                 with self._lock:
                     if self._wanted(origin, flight):
-                        failed(error, self._clock())
+                        self._failed(origin, key, error)
                         if isinstance(error, RateLimited):
                             rest(origin, error, self._clock())
 
         flight = origin.readers.submit(guarded)
         self._flights[key] = flight
-        flight.add_done_callback(lambda _ended: self._landed(origin, key, flight, failed, free=free))
+        flight.add_done_callback(lambda _ended: self._landed(origin, key, flight, free=free))
 
-    def _landed(self, origin: Origin, key: Key, flight: Flight, failed: Failed, *, free: bool) -> None:
+    def _landed(self, origin: Origin, key: Key, flight: Flight, *, free: bool) -> None:
         with self._lock:
             if self._flights.get(key) is flight:
                 del self._flights[key]
                 error = flight.exception()
                 if isinstance(error, Exception):
-                    failed(Unreachable(str(error)), self._clock())
+                    self._failed(origin, key, Unreachable(str(error)))
             origin.purse.budget = cadence.settled(origin.purse.budget, flight.requests, free=free)
+
+    def _failed(self, origin: Origin, key: Key, error: Exception) -> None:
+        """Take in what went wrong with a question; one about a target that is gone is of no interest."""
+        now = self._clock()
+        if isinstance(key, Target):
+            if key in origin.subjects:
+                self._intake.read_failed(origin, origin.subjects[key], error, now)
+        elif key[1] == "discovery":
+            self._intake.discovery_failed(origin, error, now)
+        else:
+            self._intake.look_failed(origin, key[2], error, now)
 
     def collect(self) -> None:
         """Read everything that is due, and what discovery finds by that, without a deadline."""
@@ -276,7 +282,7 @@ class Collector:
         )
         walked = self._drive(origin, reading, flight)
         with self._lock:
-            if self._wanted(origin, flight):
+            if self._wanted(origin, flight) and origin.subjects.get(subject.target) is subject:
                 self._intake.read(origin, subject, walked, sweep=sweep, now=now)
 
     def _wanted(self, origin: Origin, flight: Flight) -> bool:
