@@ -7,8 +7,9 @@ lock answers are parsed, merged and rendered: threads that compute side by side 
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import wait
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -77,6 +78,7 @@ class Collector:
         self.meters = Meters()
         self.meters.registry.register(_Live(self))
         self._origins: dict[str, Origin] = {}
+        self._purses: dict[int, Purse] = {}
         self._closed = False
         self._formats: set[Format] = set()
         self.configure(settings)
@@ -84,33 +86,36 @@ class Collector:
     def configure(self, settings: Settings) -> None:
         """Read by these settings from now on; what is known of targets that stay is kept."""
         with self._lock:
-            before = self._origins
+            before, purses = self._origins, self._purses
             now = self._clock()
             self._settings = settings
             self._rules = rules_of(settings)
             self._flights = {}  # what is under way is read by the old settings: nobody waits for it any more
-            self._origins = {}
+            self._origins, self._purses = {}, {}
             for source in settings.sources:
                 observe = partial(self._observe, source.name)
                 fetch = self._connect(source, observe, settings.refresh.timeout, self._clock)
                 readers = self._new_readers(settings.refresh.concurrency)
-                origin = origin_of(source, fetch, readers, self._purse(source, now))
+                origin = origin_of(source, fetch, readers, self._purse(source, purses, now))
                 known = before.get(source.name)
                 if known and (known.settings.provider, known.settings.url) == (source.provider, source.url):
                     origin.subjects = known.subjects
-                    heard = known.purse.budget.allowance
-                    origin.purse.budget = allowance.told(origin.purse.budget, heard)
                 self._origins[source.name] = origin
             for origin in before.values():
                 origin.close()
             self._show_all()
 
-    def _purse(self, source: Source, now: float) -> Purse:
-        """The purse of the sources that were made already with the same server and token, or a new one."""
-        for origin in self._origins.values():
-            if purse_key(origin.settings) == purse_key(source):
-                return origin.purse
-        return Purse(budget_of(source, now))
+    def _purse(self, source: Source, before: Mapping[int, Purse], now: float) -> Purse:
+        """The purse of all sources with the same server and token; what it held before goes on."""
+        key = hash(purse_key(source))  # not itself: it has the token
+        if key not in self._purses:
+            purse = Purse(budget_of(source, now))
+            if key in before:
+                wished = purse.budget
+                kept = replace(before[key].budget, share=wished.share, per_second=wished.per_second, pledged=0)
+                purse = Purse(kept, before[key].resting)
+            self._purses[key] = purse
+        return self._purses[key]
 
     def _show_all(self) -> None:
         self._display = Display(self._rules, frozenset(self._settings.metrics.drop), self._settings.metrics.max_series)
@@ -197,6 +202,9 @@ class Collector:
         """Start a read; whatever goes wrong in it reaches no scrape."""
 
         def guarded(flight: Flight) -> None:
+            with self._lock:
+                if self._clock() < origin.purse.budget.resting_until:
+                    return  # the rest began while this was in the queue: its turn is put off
             try:
                 job(flight)
             except Exception as error:  # noqa: BLE001  # the boundary of a question
@@ -247,7 +255,8 @@ class Collector:
     # How it is read
 
     def _discover(self, origin: Origin, only: Target | None, flight: Flight) -> None:
-        since = self._clock() - self._settings.refresh.discovery
+        asked_at = self._clock()
+        since = asked_at - self._settings.refresh.discovery
         with self._lock:  # till all that was chosen with it is in the queue
             listed = [
                 name
@@ -257,10 +266,9 @@ class Collector:
         found = self._drive(origin, origin.provider.discover(listed), flight)
         with self._lock:
             if self._wanted(origin, flight):
-                now = self._clock()
-                self._intake.discovered(origin, found, listed, requests=flight.requests, now=now)
+                self._intake.discovered(origin, found, listed, requests=flight.requests, now=asked_at)
                 # What it finds is read at once: a scrape that waits for another source has it all the same.
-                self._begin(origin.purse, now, only)
+                self._begin(origin.purse, self._clock(), only)
 
     def _look(self, origin: Origin, name: str, flight: Flight) -> None:
         now = self._clock()
@@ -268,7 +276,7 @@ class Collector:
         with self._lock:
             if self._wanted(origin, flight):
                 self._intake.looked(origin, name, looks, now)
-                self._begin(origin.purse, now, None)
+                self._begin(origin.purse, self._clock(), None)
 
     def _read(self, origin: Origin, subject: Subject, free: bool, flight: Flight) -> None:  # noqa: FBT001  # bound
         now = self._clock()
@@ -312,7 +320,9 @@ class Collector:
             origin = self._origins.get(source)
             if origin:
                 budget = allowance.told(origin.purse.budget, allowance.allowance_of(seen.headers, seen.at))
-                origin.purse.budget = budget if seen.code == TOO_MANY else allowance.answered(budget)
+                # What was under way when a rest began ends no row of refusals.
+                refused = seen.code == TOO_MANY or seen.at < budget.resting_until
+                origin.purse.budget = budget if refused else allowance.answered(budget)
                 origin.skew = allowance.skew_of(seen.headers, seen.at)
 
     # What is shown

@@ -220,6 +220,8 @@ def rested(origin: Origin, now: float) -> None:
 
 
 def _log_failure(what: str, which: str, error: Exception) -> None:
+    if isinstance(error, RateLimited):
+        return  # `rest` says it, once for all
     if isinstance(error, SourceError):
         log.warning(what, of=which, reason=error.reason, error=str(error))
     else:
