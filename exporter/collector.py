@@ -14,17 +14,17 @@ from functools import partial
 
 import structlog
 from prometheus_client.core import Metric
-from prometheus_client.registry import Collector as Registered
 
 from exporter import allowance, cadence
 from exporter.build import Target
 from exporter.cadence import Key, Question
+from exporter.deliveries import Result
 from exporter.display import Display
 from exporter.errors import RateLimited, SourceError, Unreachable
 from exporter.exposition import Format
 from exporter.fetch import Observation
-from exporter.intake import HOURLY, Intake, rest, rested
-from exporter.meters import Meters, gauge, source_families
+from exporter.intake import HOURLY, Intake, observed, rest, rested
+from exporter.meters import Live, Meters, gauge, source_families
 from exporter.readers import Flight, Inline, Readers, Round
 from exporter.settings import Settings, Source
 from exporter.source import (
@@ -51,7 +51,6 @@ READY_AFTER = 30.0
 """Seconds after which the exporter is ready though a target was not tried: a dead provider must hold up no rollout."""
 
 Job = Callable[[Flight], None]
-TOO_MANY = "429"
 NOTHING = Target("", "", "", "")
 """No target: of what discovery finds, nothing is read."""
 
@@ -76,7 +75,7 @@ class Collector:
         self._flights: dict[Key, Flight] = {}
         self._started_at = clock()
         self.meters = Meters()
-        self.meters.registry.register(_Live(self))
+        self.meters.registry.register(Live(self.live))
         self._origins: dict[str, Origin] = {}
         self._purses: dict[int, Purse] = {}
         self._closed = False
@@ -99,7 +98,7 @@ class Collector:
                 origin = origin_of(source, fetch, readers, self._purse(source, purses, now))
                 known = before.get(source.name)
                 if known and (known.settings.provider, known.settings.url) == (source.provider, source.url):
-                    origin.subjects = known.subjects
+                    origin.subjects, origin.webhook = known.subjects, known.webhook
                 self._origins[source.name] = origin
             for origin in before.values():
                 origin.close()
@@ -317,13 +316,23 @@ class Collector:
         """Count a request, and keep what the answer says of the allowance and of the server's clock."""
         self.meters.request(source, seen.operation, seen.code, seen.seconds)
         with self._lock:
-            origin = self._origins.get(source)
-            if origin:
-                budget = allowance.told(origin.purse.budget, allowance.allowance_of(seen.headers, seen.at))
-                # What was under way when a rest began ends no row of refusals.
-                refused = seen.code == TOO_MANY or seen.at < budget.resting_until
-                origin.purse.budget = budget if refused else allowance.answered(budget)
-                origin.skew = allowance.skew_of(seen.headers, seen.at)
+            if source in self._origins:
+                observed(self._origins[source], seen)
+
+    # What is delivered
+
+    def admits(self, source: str, headers: Mapping[str, str]) -> bool | None:
+        """Whether a delivery bears the secret of the source's webhook; None: there is no such webhook.
+
+        Raises `Unauthorized` where the secret cannot be read.
+        """
+        origin = self._origins.get(source)
+        return origin.admits(headers) if origin else None
+
+    def delivered(self, source: str, headers: Mapping[str, str], body: bytes) -> Result:
+        """Take in a delivery that was admitted, without any request: what it only hints at, the next scrape asks."""
+        with self._lock:
+            return self._intake.delivered(self._origins[source], headers, body, self._clock())
 
     # What is shown
 
@@ -368,10 +377,7 @@ class Collector:
         with self._lock:
             if self._clock() - self._started_at >= READY_AFTER:
                 return True
-            return all(
-                origin.tried and all(subject.up is not None for subject in origin.subjects.values())
-                for origin in self._origins.values()
-            )
+            return all(origin.tried_all for origin in self._origins.values())
 
     def reports(self) -> list[Report]:
         """How the reading of each source goes."""
@@ -390,16 +396,3 @@ class Collector:
         yield from source_families(origin.status(now) for origin in self._origins.values())
         yield gauge("ci_build_exporter_window_builds_limit", self._settings.window.builds)
         yield from self._display.families()
-
-
-class _Live(Registered):
-    """The collector's own families, as a registry takes them."""
-
-    def __init__(self, collector: Collector) -> None:
-        self._collector = collector
-
-    def describe(self) -> list[Metric]:
-        return []  # else the registry would collect them to learn their names
-
-    def collect(self) -> Iterator[Metric]:
-        return self._collector.live()

@@ -11,7 +11,17 @@ from pydantic_core import ErrorDetails
 from exporter import document
 from exporter.document import Document, Fault, Mapped
 from exporter.errors import ConfigError, Unauthorized
-from exporter.settings import GitLabSource, Metrics, NorthflankProject, NorthflankSource, Refresh, Settings, Tls, Window
+from exporter.settings import (
+    GitLabSource,
+    Metrics,
+    NorthflankProject,
+    NorthflankSource,
+    Refresh,
+    Settings,
+    Tls,
+    Webhook,
+    Window,
+)
 from exporter.values import FromFile
 
 LARGEST_FILE = 16 * 1024 * 1024
@@ -26,11 +36,16 @@ _SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Settings,
     ("sources", "projects"): NorthflankProject,
     ("sources", "tls"): Tls,
+    ("sources", "webhook"): Webhook,
     ("window",): Window,
     ("refresh",): Refresh,
     ("metrics",): Metrics,
 }
 """Whose keys are known at a place, indexes left out. At `sources` it is the provider that decides."""
+
+
+_HIDING = {"token", "webhook"}
+"""Keys whose value is a token or holds one."""
 
 
 def load(path: Path, *, families: frozenset[str] | None = None) -> Settings:
@@ -68,10 +83,14 @@ def secrets(settings: Settings) -> list[str]:
     """The faults of tokens that cannot be read now, as lines. Apart from `load`: a file is checked where none is."""
     faults = []
     for index, source in enumerate(settings.sources):
-        try:
-            source.token.read()
-        except Unauthorized as error:
-            faults.append(": ".join(filter(None, (source.token.place, f"sources.{index}.token", str(error)))))
+        tokens = {"token": source.token}
+        if source.webhook is not None:
+            tokens["webhook.secret"] = source.webhook.secret
+        for key, token in tokens.items():
+            try:
+                token.read()
+            except Unauthorized as error:
+                faults.append(": ".join(filter(None, (token.place, f"sources.{index}.{key}", str(error)))))
     return faults
 
 
@@ -170,8 +189,8 @@ def _shown(node: yaml.Node, quote: str = '"') -> str:
 
 def _line(name: str, fault: Fault) -> str:
     path = fault.path
-    if "token" in path:
-        # Beneath it anything may be a token that was put literally, keys included.
-        path = path[: path.index("token") + 1]
+    hidden = next((place for place, step in enumerate(path) if step in _HIDING), len(path))
+    # Beneath these anything may be a token that was put literally, keys included.
+    path = path[: hidden + 1 + (path[hidden : hidden + 2] == ("webhook", "secret"))]
     steps = [step if step.isprintable() and len(step) <= LONGEST_SHOWN else "…" for step in map(str, path)]
     return ": ".join(filter(None, (f"{name}:{fault.line}", ".".join(steps), fault.text)))

@@ -5,25 +5,30 @@ Nothing here asks anything. The caller holds the collector's lock.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 
 import structlog
 
 from exporter import allowance, cadence
 from exporter.build import Target
+from exporter.deliveries import Result, timely, told, untold
 from exporter.display import Display
-from exporter.errors import RateLimited, SourceError
-from exporter.looks import REPEATS, Verdict, covers, running, stepped, verdict
+from exporter.errors import BadPayload, RateLimited, SourceError
+from exporter.fetch import Observation
+from exporter.looks import REPEATS, Verdict, covers, heard, running, stepped, verdict
 from exporter.meters import Meters
-from exporter.providers import Discovery, Look
+from exporter.providers import OTHER_EVENT, Delivery, Discovery, Look
 from exporter.settings import Refresh
-from exporter.source import Asked, Origin, Subject
+from exporter.source import SLOWEST, Asked, Origin, Subject, announced
 from exporter.walk import Walked
 from exporter.window import History, Rules, merge, without
+from exporter.wire import Answer, decode
 
 log = structlog.get_logger()
 
 HOURLY = 3600.0
 """Seconds after which a largest page is read of every target: it shows what came late, and what came back to life."""
+TOO_MANY = "429"
 ABSENCES = 2
 """Complete lists without a target, after which it is dropped."""
 
@@ -56,6 +61,8 @@ class Intake:
             log.warning("nothing matches", source=origin.name, note=note)
         failures = origin.discovery.failures + 1 if found.faults else 0
         origin.discovery = Asked(now, failures, self._retry_at(failures, now))
+        if origin.webhook.discover_at <= now:
+            origin.webhook.discover_at = inf
         for target in found.targets:
             origin.subjects.setdefault(target, Subject(target)).absences = 0
         if not found.faults:
@@ -103,12 +110,19 @@ class Intake:
 
     def _take_look(self, origin: Origin, subject: Subject, before: Look | None, look: Look, now: float) -> None:
         asked_for = verdict(before, look, subject.history)
+        if asked_for is Verdict.READ and announced(origin, subject, now) and heard(look, subject.history):
+            asked_for = Verdict.NOTHING
         if asked_for is Verdict.READ:
             subject.wanted_at, subject.repeats = now, 0
             return
         if asked_for is Verdict.STEP:
             (build,) = subject.history.unfinished
-            self._merged(origin, subject, merge(subject.history, [(stepped(build, look), now)], self.rules, now), now)
+            self._merged(
+                origin,
+                subject,
+                merge(subject.history, [(stepped(build, look), now - origin.skew)], self.rules, now),
+                now,
+            )
         if not subject.asked.failures and covers(look, subject.history):
             self._current(origin, subject, now)
 
@@ -124,7 +138,7 @@ class Intake:
 
     def read(self, origin: Origin, subject: Subject, walked: Walked, *, sweep: bool, now: float) -> None:
         """Take in what a walk brought, all of it or nothing."""
-        history = merge(subject.history, walked.sights, self.rules, now)
+        history = merge(subject.history, timely(subject.history, walked.sights), self.rules, now)
         history = without(history, walked.gone, self.rules, now)
         history = replace(history, mark=walked.mark, walked_at=now - origin.skew)
         if not walked.ordered and origin.short and not origin.provider.ordered:
@@ -141,14 +155,20 @@ class Intake:
             if (subject.target, rejected) not in origin.met:
                 origin.met[subject.target, rejected] = True
                 self.meters.rejected(origin.name, rejected.reason)
+        if subject.history.baseline is not None and untold(subject.history, history, now - origin.skew):
+            subject.announced = origin.webhook.projects[subject.target.project] = False
         self._merged(origin, subject, history, now, show=walked.missed)
         self._current(origin, subject, now)
-        self._schedule(subject, now)
+        self._schedule(origin, subject, now)
 
-    def _schedule(self, subject: Subject, now: float) -> None:
+    def _schedule(self, origin: Origin, subject: Subject, now: float) -> None:
         """When a target that a list covers must be read again: soon if the list told of a build that the read lacks."""
         look = subject.look
-        if look is None:
+        if subject.due_at > now:
+            subject.wanted_at = subject.due_at
+        elif announced(origin, subject, now):
+            subject.wanted_at = now + SLOWEST * (1 - self.chance() / 2)  # not all at once
+        elif look is None:
             subject.wanted_at = None
         elif running(look) and not subject.history.unfinished and subject.repeats < REPEATS:
             subject.repeats += 1
@@ -163,6 +183,52 @@ class Intake:
         subject.asked = self._later(subject.asked, error, now)
         self._down(origin, subject, error, now)
         origin.read[False] += 1
+
+    # Deliveries
+
+    def delivered(self, origin: Origin, headers: Mapping[str, str], body: bytes, now: float) -> Result:
+        """Take in what a webhook delivered: headers (names in lower case) and JSON, from whoever knows the secret."""
+        try:
+            delivery = origin.provider.event(headers, decode(Answer(200, body)))
+        except BadPayload:
+            delivery, result = Delivery(OTHER_EVENT), Result.MALFORMED
+        else:
+            result = self._delivered(origin, delivery, now)
+        self.meters.webhook(origin.name, delivery.event, result)
+        return result
+
+    def _delivered(self, origin: Origin, delivery: Delivery, now: float) -> Result:
+        webhook = origin.webhook
+        if delivery.event == OTHER_EVENT:
+            return Result.UNKNOWN_EVENT
+        webhook.heard_at = now
+        if delivery.key in webhook.seen:
+            return Result.REPEATED
+        if delivery.key:
+            webhook.seen[delivery.key] = True
+        subject = next((origin.subjects[target] for target in delivery.targets if target in origin.subjects), None)
+        if subject is not None:
+            return self._told(origin, subject, delivery, now)
+        if delivery.targets and delivery.targets not in webhook.strangers:
+            webhook.strangers[delivery.targets] = True
+            webhook.discover_at = max(now, origin.discovery.at + self.refresh.ttl)
+            log.info("a delivery names a target that is not read", target=delivery.targets[0].address)
+        return Result.UNKNOWN_TARGET
+
+    def _told(self, origin: Origin, subject: Subject, delivery: Delivery, now: float) -> Result:
+        if subject.history.baseline is None:
+            return Result.DUE  # as it is anyway: it was never read
+        news = told(subject.history, delivery, now - origin.skew)
+        if news.prompt is not None:
+            subject.announced = origin.webhook.projects[subject.target.project] = news.prompt
+        if news.due:
+            subject.wanted_at = subject.due_at = now
+        if news.sights:
+            self._merged(origin, subject, merge(subject.history, news.sights, self.rules, now), now)
+            if subject.up:
+                self._current(origin, subject, now)
+            return Result.APPLIED
+        return Result.DUE if news.due else Result.STALE
 
     # What they share
 
@@ -199,6 +265,15 @@ class Intake:
 
     def _retry_at(self, failures: int, now: float) -> float:
         return cadence.retry_at(failures, now, self.refresh.ttl, self.chance()) if failures else now
+
+
+def observed(origin: Origin, seen: Observation) -> None:
+    """Keep what an answer says of the allowance and of the server's clock."""
+    budget = allowance.told(origin.purse.budget, allowance.allowance_of(seen.headers, seen.at))
+    # What was under way when a rest began ends no row of refusals.
+    refused = seen.code == TOO_MANY or seen.at < budget.resting_until
+    origin.purse.budget = budget if refused else allowance.answered(budget)
+    origin.skew = allowance.skew_of(seen.headers, seen.at)
 
 
 def rest(origin: Origin, error: RateLimited, now: float) -> None:

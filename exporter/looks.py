@@ -9,10 +9,14 @@ from enum import Enum
 
 from exporter.build import UNFINISHED, Build
 from exporter.providers.contract import Look
+from exporter.runs import age_key
 from exporter.window import History
 
 REPEATS = 3
 """How often a read is repeated that does not show the running build that the look before it told of."""
+
+SAME = 60.0
+"""Seconds between a build's end and its service's move to the status, at most."""
 
 
 class Verdict(Enum):
@@ -38,6 +42,16 @@ def verdict(before: Look | None, look: Look, history: History) -> Verdict:
     if running(look) and len(known) == 1 and known[0].status != look.status:
         return Verdict.STEP
     return Verdict.NOTHING
+
+
+def heard(look: Look, history: History) -> bool:
+    """Whether deliveries have told what the look tells: the newest build is known to stand as it shows."""
+    newest = max((row.build for row in history.rows.values()), key=age_key, default=None)
+    if newest is None or running(look):
+        return newest is not None and newest.unfinished
+    ended = newest.concluded_at
+    same_time = look.moved_at is None or ended is None or abs(look.moved_at - ended) <= SAME
+    return newest.status == look.status and same_time
 
 
 def running(look: Look) -> bool:

@@ -14,6 +14,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.allowance import Allowance
@@ -47,6 +48,11 @@ FAMILIES = {
         "counter",
         "Records of the provider that could not be read, or only in part.",
         ("source", "reason"),
+    ),
+    "ci_build_source_webhook_events_total": (
+        "counter",
+        "Deliveries to the source's webhook, by what became of them.",
+        ("source", "event", "result"),
     ),
     "ci_build_exporter_build_info": ("gauge", "The exporter's version; always 1.", ("version", "revision")),
     "ci_build_exporter_window_builds_limit": ("gauge", "The builds that a window holds at most.", ()),
@@ -84,6 +90,7 @@ class Meters:
         """Everything that changes from scrape to scrape; others may register more."""
         self._requests = self._counter("ci_build_source_requests_total")
         self._rejected = self._counter("ci_build_source_rejected_records_total")
+        self._webhooks = self._counter("ci_build_source_webhook_events_total")
         name = "ci_build_source_request_duration_seconds"
         _type, help_, labels = FAMILIES[name]
         self._seconds = Histogram(name, help_, labels, registry=self.registry)
@@ -113,6 +120,10 @@ class Meters:
         """Count one record that could not be read."""
         self._rejected.labels(source, reason).inc()
 
+    def webhook(self, source: str, event: str, result: str) -> None:
+        """Count one delivery to the source's webhook: what it told of, and what became of it."""
+        self._webhooks.labels(source, event, result).inc()
+
     def requests(self, source: str) -> float:
         """How many requests the source has made."""
         return sum(
@@ -121,6 +132,21 @@ class Meters:
             for sample in metric.samples
             if sample.name.endswith("_total") and sample.labels["source"] == source
         )
+
+
+class Live(Collector):
+    """Families that are made anew at each scrape, as a registry takes them."""
+
+    def __init__(self, families: Callable[[], Iterator[Metric]]) -> None:
+        self._families = families
+
+    def describe(self) -> list[Metric]:
+        """None: else the registry would collect them to learn their names."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """As they are now."""
+        return self._families()
 
 
 def target_families(

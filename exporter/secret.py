@@ -1,5 +1,6 @@
 """Where a token is kept, and reading it from there. Its text is never part of an error, a log or a representation."""
 
+import hmac
 import os
 import stat
 from dataclasses import dataclass, field
@@ -75,3 +76,10 @@ def _token(text: str, origin: str, absent: str) -> str:
     if not token.isprintable() or any(character > "\xff" for character in token):
         raise Unauthorized(f"{origin} holds a character that no token has (a line break, a control or a non-Latin one)")
     return token
+
+
+def same_secret(secret: str, presented: str) -> bool:
+    """Whether a header's value, as HTTP has it (a character a byte), is the secret; as quick however much of it is."""
+    given = presented.encode("latin-1", "replace")
+    # Senders spell what is not ASCII in one or the other way.
+    return hmac.compare_digest(given, secret.encode()) | hmac.compare_digest(given, secret.encode("latin-1", "replace"))

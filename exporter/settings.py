@@ -37,6 +37,7 @@ __all__ = [
     "Source",
     "Spend",
     "Tls",
+    "Webhook",
     "Window",
     "duration",
     "show_duration",
@@ -48,6 +49,12 @@ class Tls(Section):
 
     ca_file: FilePath | None = None
     insecure_skip_verify: StrictBool = False
+
+
+class Webhook(Section):
+    """How to know the provider's own deliveries."""
+
+    secret: Token
 
 
 class NorthflankProject(Section):
@@ -79,6 +86,8 @@ class NorthflankSource(Section):
     exclude: tuple[Word, ...] = ()
     tls: Tls = Tls()
     spend: Spending = None
+    webhook: Webhook | None = None
+    """None: it takes no deliveries."""
 
     @field_validator("projects")
     @classmethod
@@ -106,6 +115,8 @@ class GitLabSource(Section):
     exclude: tuple[Word, ...] = ()
     tls: Tls = Tls()
     spend: Spending = None
+    webhook: Webhook | None = None
+    """None: it takes no deliveries."""
     api_place: StrictStr = Field(default="", exclude=True, repr=False)
     """`FILE:LINE` of the key `api`, or of the source without one: what to change for a server without that API."""
 

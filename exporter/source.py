@@ -1,7 +1,7 @@
 """What the collector holds of a source and of a target, and the questions that follow from it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
@@ -12,21 +12,25 @@ from cachetools import LRUCache
 from exporter.allowance import Budget
 from exporter.build import Target
 from exporter.cadence import Key, Pulse, Question, accrued, requests_a_second
+from exporter.deliveries import HEARD, overdue
 from exporter.errors import Unauthorized
 from exporter.fetch import Fetch, Observation
 from exporter.looks import covers
 from exporter.meters import SourceStatus
 from exporter.providers import PROVIDERS, Look, Provider, Rejected
 from exporter.readers import Inline, Readers
+from exporter.secret import same_secret
 from exporter.settings import Refresh, Settings, Source, Spend
 from exporter.window import History, Rules
 from exporter.wire import Answer, Request
 
 HOUR = 3600.0
-LIST_SHORTEST, LIST_LONGEST = 15.0, 120.0
+LIST_SHORTEST = 15.0
 """Seconds between two askings of a list that tells of many targets at once."""
-RUNNING = 0.75
+RUNNING = 0.65
 """The share of `idle_ttl` that is the longest pause while a build of the target is unfinished."""
+SLOWEST = 7200.0
+"""Seconds between two reads of a target of which deliveries tell."""
 DEFAULT_SPEND = Spend(share=0.4)
 
 
@@ -86,6 +90,10 @@ class Subject:
     """When it must be read whatever its hazard."""
     repeats: int = 0
     """Reads in a row that did not show what the look had told."""
+    due_at: float = -inf
+    """When a delivery last made `wanted_at` so; a read that began before does not do."""
+    announced: bool | None = None
+    """Whether a delivery told of its last conclusion in time; None: it has seen none since it is read."""
     swept_at: float = -inf
     """When a largest page was last read."""
     up: bool | None = None
@@ -103,6 +111,22 @@ class Subject:
     def covered(self) -> bool:
         """Whether a list tells all that moves."""
         return self.look is not None and covers(self.look, self.history)
+
+
+@dataclass(slots=True)
+class Webhook:
+    """What came of a source's deliveries."""
+
+    heard_at: float = -inf
+    """When the last one came."""
+    seen: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(10_000))
+    """The keys of those that came."""
+    projects: dict[str, bool] = field(default_factory=dict)
+    """Whether they told in time of the last conclusion in a project: a provider's webhook is set up for whole ones."""
+    strangers: LRUCache[tuple[Target, ...], bool] = field(default_factory=lambda: LRUCache(10_000))
+    """Targets that are not read, and for which discovery has looked or is about to."""
+    discover_at: float = inf
+    """When discovery must look for one of those."""
 
 
 @dataclass(slots=True)
@@ -124,6 +148,7 @@ class Origin:
     readers: Readers | Inline
     purse: Purse
     subjects: dict[Target, Subject] = field(default_factory=dict)
+    webhook: Webhook = field(default_factory=Webhook)
     lists: dict[str, Asked] = field(default_factory=dict)
     """By the name of the list."""
     discovery: Asked = field(default_factory=Asked)
@@ -159,10 +184,23 @@ class Origin:
             return None
         return bool(self.discovered) or reads[True] > 0
 
+    @property
+    def tried_all(self) -> bool:
+        """Whether everything of it was tried once."""
+        return self.tried and all(subject.up is not None for subject in self.subjects.values())
+
     def begin_round(self) -> None:
         """Count the reads that begin now apart from those before."""
         if self.read:
             self.read_before, self.read = self.read, Counter()
+
+    def admits(self, headers: Mapping[str, str]) -> bool | None:
+        """Whether a delivery with these headers bears the webhook's secret; None: there is no webhook.
+
+        Raises `Unauthorized` where the secret cannot be read.
+        """
+        webhook = self.settings.webhook
+        return same_secret(webhook.secret.read(), headers.get(self.provider.secret_header, "")) if webhook else None
 
     def close(self) -> None:
         """Let go of its threads and connections."""
@@ -185,25 +223,27 @@ class Origin:
 
 def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question]:
     """Everything that can be asked of a source, each as it stands."""
-    yield _discovery(origin, refresh)
+    told = {target for target, subject in origin.subjects.items() if announced(origin, subject, now)}
+    yield _discovery(origin, refresh, all_told=bool(told) and len(told) == len(origin.subjects))
     lists: dict[str, float] = {}
     stirred: dict[str, float] = {}
     for target, subject in origin.subjects.items():
         stirred_at = now if subject.pulse.unfinished else subject.pulse.stirred_at
         name = origin.provider.list_of(target) if subject.look is not None else None
-        if name is not None:
+        covered = subject.covered or target in told
+        if name is not None and target not in told:
             asked_at = origin.lists.get(name, Asked()).at
             lists[name] = lists.get(name, 0.0) + accrued(subject.pulse, asked_at, now)
             stirred[name] = max(stirred.get(name, -inf), stirred_at)
         yield Question(
             key=target,
-            accrued=0.0 if subject.covered or subject.asked.first else accrued(subject.pulse, subject.asked.at, now),
-            steady=not subject.covered,
+            accrued=0.0 if covered or subject.asked.first else accrued(subject.pulse, subject.asked.at, now),
+            steady=not covered,
             shortest=refresh.ttl,
             longest=max(refresh.ttl, RUNNING * refresh.idle_ttl) if subject.pulse.unfinished else refresh.idle_ttl,
             asked_at=subject.asked.at,
             stirred_at=stirred_at,
-            forced_at=subject.wanted_at,
+            forced_at=_slow(subject) if target in told else subject.wanted_at,
             not_before=subject.asked.not_before,
         )
     for name, delay in lists.items():
@@ -212,11 +252,29 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
             key=(origin.name, "list", name),
             accrued=delay,
             shortest=LIST_SHORTEST,
-            longest=LIST_LONGEST,
+            longest=max(LIST_SHORTEST, refresh.idle_ttl),
             asked_at=asked.at,
             stirred_at=stirred[name],
             not_before=asked.not_before,
         )
+
+
+def announced(origin: Origin, subject: Subject, now: float) -> bool:
+    """Whether deliveries tell of the target's builds, so that it needs only a slow sweep.
+
+    So it is while a source delivers, from one conclusion told in time to the first one that a read finds instead. A
+    build that takes too long may have ended unheard: until it is known to have ended the target is asked as ever.
+    """
+    webhook, known = origin.webhook, subject.announced
+    tells = webhook.projects.get(subject.target.project, False) if known is None else known
+    heard = now - webhook.heard_at <= HEARD
+    return tells and heard and not subject.asked.first and not overdue(subject.pulse, now)
+
+
+def _slow(subject: Subject) -> float:
+    """When a target that deliveries tell of is read all the same."""
+    sweep = subject.asked.at + SLOWEST
+    return sweep if subject.wanted_at is None else min(sweep, subject.wanted_at)
 
 
 def report(origin: Origin, refresh: Refresh, now: float) -> Report:
@@ -227,14 +285,15 @@ def report(origin: Origin, refresh: Refresh, now: float) -> Report:
     return Report(origin.status(now), (*origin.errors, *failed), hourly)
 
 
-def _discovery(origin: Origin, refresh: Refresh) -> Question:
+def _discovery(origin: Origin, refresh: Refresh, *, all_told: bool) -> Question:
+    pause = max(HOUR, refresh.discovery) if all_told else refresh.discovery
     return Question(
         key=discovery_key(origin),
         steady=False,
-        shortest=refresh.discovery,
-        longest=refresh.discovery,
+        shortest=pause,
+        longest=pause,
         asked_at=origin.discovery.at,
-        forced_at=origin.discovery.at + refresh.discovery,
+        forced_at=min(origin.discovery.at + pause, origin.webhook.discover_at),
         not_before=origin.discovery.not_before,
     )
 

@@ -24,7 +24,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "cadence",
     ),
     2: ("metrics", "meters", "connection", "refusal", "fetch"),
-    3: ("providers", "looks", "walk", "exposition", "store"),
+    3: ("providers", "looks", "walk", "deliveries", "exposition", "store"),
     4: ("readers", "source", "display", "intake", "collector", "operate"),
     5: ("web",),
     6: ("logs", "forecast", "simulator", "simulated", "demo", "cli", "__main__"),

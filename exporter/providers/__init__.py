@@ -4,11 +4,32 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from exporter.providers.contract import Discovery, Listed, Look, Page, Provider, Rejected, ServiceList
+from exporter.providers.contract import (
+    OTHER_EVENT,
+    Delivery,
+    Discovery,
+    Listed,
+    Look,
+    Page,
+    Provider,
+    Rejected,
+    ServiceList,
+)
 from exporter.providers.gitlab import GitLab
 from exporter.providers.northflank import Northflank
 
-__all__ = ["PROVIDERS", "Discovery", "Listed", "Look", "Page", "Provider", "Rejected", "ServiceList"]
+__all__ = [
+    "OTHER_EVENT",
+    "PROVIDERS",
+    "Delivery",
+    "Discovery",
+    "Listed",
+    "Look",
+    "Page",
+    "Provider",
+    "Rejected",
+    "ServiceList",
+]
 
 PROVIDERS: Final[Mapping[str, Callable[[Any], Provider]]] = MappingProxyType(
     {

@@ -6,7 +6,7 @@ of test data.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from exporter.build import Build, Outcome, Target
 from exporter.errors import SourceError
@@ -83,6 +83,31 @@ class Discovery:
     """Of the targets whose list can tell; None where it did not."""
 
 
+OTHER_EVENT: Final = "other"
+"""What a delivery tells of that no reader knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a provider's webhook told."""
+
+    event: str
+    """Of what it tells, in one of a few words: it becomes a label. `other` where that is nothing of builds."""
+    targets: tuple[Target, ...] = ()
+    """The target that it names, in each of the ways in which the configuration may name it."""
+    builds: tuple[Build, ...] = ()
+    """As far as it tells them; none where the target must be read."""
+    complete: bool = False
+    """Whether it tells all that must be known of each build, but for the branch."""
+    whole: bool = False
+    """Whether it tells all builds of their run, and the branch; where not, a build is new only to a run that is known.
+
+    Else a run would be taken to have succeeded by the first of its builds.
+    """
+    key: str = ""
+    """By which a repeat of the same delivery is known; empty where it bears nothing of the kind."""
+
+
 class Provider(Protocol):
     """One configured source, as the collector sees it.
 
@@ -100,6 +125,10 @@ class Provider(Protocol):
     @property
     def ordered(self) -> bool:
         """Whether the API documents that the newest builds come first."""
+
+    @property
+    def secret_header(self) -> str:
+        """The header, in lower case, in which a delivery bears the webhook's secret."""
 
     def headers(self, token: str) -> dict[str, str]:
         """Give the headers that every request bears."""
@@ -123,3 +152,6 @@ class Provider(Protocol):
 
     def build(self, target: Target, build_id: str) -> Reading[Page]:
         """Give one build, as a page of one."""
+
+    def event(self, headers: Mapping[str, str], body: object) -> Delivery:
+        """Give what a delivery tells, of its headers (names in lower case) and its JSON, whatever that is."""

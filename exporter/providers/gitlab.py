@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from exporter.build import CONCLUDED, Build, Outcome, Target
 from exporter.errors import BadPayload, NotFound, RateLimited, SourceError, Unauthorized
-from exporter.providers.contract import Discovery, Look, Page, Rejected
+from exporter.providers.contract import OTHER_EVENT, Delivery, Discovery, Look, Page, Rejected
+from exporter.providers.gitlab_hooks import hooked, key_of
 from exporter.providers.globs import matches
 from exporter.providers.pages import about, advanced, in_order, page_from, path, walk
 from exporter.settings import GitLabSource
@@ -94,6 +95,8 @@ class GitLab:
         kinds_of_failure = (Outcome.ALLOWED_FAILURE, Outcome.ERROR, Outcome.TIMEOUT)
         return (*OUTCOMES.items(), *(("failed", outcome) for outcome in kinds_of_failure))
 
+    secret_header: ClassVar[str] = "x-gitlab-token"  # noqa: S105  # a name, not a token
+
     @property
     def ordered(self) -> bool:
         """By descending id."""
@@ -171,6 +174,27 @@ class GitLab:
                 notes.append(f"sources.{self.source.name}.groups: {_shown(group)} has no project that builds")
         wanted = (target for target in targets if not matches([target.project], self.source.exclude))
         return Discovery(tuple(wanted), tuple(faults), tuple(notes))
+
+    def event(self, headers: Mapping[str, str], body: object) -> Delivery:
+        """Give what a Job Hook (of old servers a Build Hook) or a Pipeline Hook tells.
+
+        A Job Hook tells neither the other jobs of its pipeline nor whether that is a merge request's, whose ref is no
+        branch. A Pipeline Hook tells both, but for old servers; those that speak v3 know no such pipelines.
+        """
+        fields = body if isinstance(body, dict) else {}
+        told = hooked(fields, urlsplit(self.source.url).path)
+        if told is None:
+            return Delivery(OTHER_EVENT)
+        names = ((name, told.number or "") for name in (told.path, told.number) if name is not None)
+        page = page_from(list(told.records), "created_at", self._build_from)
+        return Delivery(
+            event=told.event,
+            targets=tuple(Target(self.source.name, "project", name, name, handle) for name, handle in names),
+            builds=page.builds if len(page.builds) == len(told.records) else (),
+            complete=told.complete,
+            whole=told.event == "pipeline" and (told.settled or self.source.api == "v3"),
+            key=key_of(headers, told),
+        )
 
     def _project(self, project: str | int) -> Reading[Target]:
         written = str(project)

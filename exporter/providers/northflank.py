@@ -10,7 +10,7 @@ from typing import ClassVar, Final, Literal
 
 from exporter.build import CONCLUDED, Build, Outcome, Target
 from exporter.errors import NotFound, RateLimited, SourceError, Unauthorized
-from exporter.providers.contract import Discovery, Listed, Look, Page, Rejected, ServiceList
+from exporter.providers.contract import OTHER_EVENT, Delivery, Discovery, Listed, Look, Page, Rejected, ServiceList
 from exporter.providers.globs import matches, unmatched
 from exporter.providers.pages import about, advanced, in_order, page_from, path, walk
 from exporter.settings import NorthflankProject, NorthflankSource
@@ -55,6 +55,12 @@ KINDS: Final[Mapping[Part, str]] = MappingProxyType({"services": "service", "job
 BUILDING_SERVICES: Final = frozenset({"combined", "build"})
 """The `serviceType`s that build; `deployment` runs an image."""
 
+EVENTS: Final = frozenset({"build:start", "build:success", "build:failure", "build:abort"})
+"""Of the notification integrations."""
+
+NOTIFICATION: Final = "x-northflank-notification-integration-"
+"""What the names of a delivery's headers begin with."""
+
 LONGEST_CURSOR: Final = 4000
 
 
@@ -67,6 +73,8 @@ class Northflank:
     vocabulary: ClassVar[tuple[tuple[str, Outcome], ...]] = tuple(OUTCOMES.items())
     ordered: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = tuple(KINDS.values())
+
+    secret_header: ClassVar[str] = f"{NOTIFICATION}token"
 
     def headers(self, token: str) -> dict[str, str]:
         """Give the headers that every request bears."""
@@ -143,6 +151,36 @@ class Northflank:
                 looks.update(wanted if part == "services" else {})
                 notes += self._notes(project, part, entries)
         return Discovery(tuple(targets), tuple(faults), tuple(dict.fromkeys(notes)), looks)
+
+    def event(self, headers: Mapping[str, str], body: object) -> Delivery:
+        """Give what a notification tells: `{event, data: {build: BUILD, service|job: {id}, project: {id}}}`.
+
+        An event that says that a build ended, with a build that does not, tells no build: the target must be read.
+        Page: https://northflank.com/docs/v1/application/observe/set-up-notification-integrations.
+        """
+        fields = body if isinstance(body, dict) else {}
+        words = (headers.get(f"{NOTIFICATION}event-type"), text(fields, "event"))
+        event = next((word for word in words if word in EVENTS), None)
+        if event is None:
+            return Delivery(OTHER_EVENT)
+        data = inner(fields, "data")
+        record = inner(data, "build")
+        builds = page_from([record], "createdAt", _build_from).builds
+        ended = event != "build:start"
+        return Delivery(
+            event=event,
+            targets=self._named(data),
+            builds=tuple(build for build in builds if build.concluded or not ended),
+            complete=text(record, "status") is not None,
+            whole=text(record, "branch") is not None or record.get("pullRequestId") is not None,
+            key=identifier(headers.get(f"{NOTIFICATION}event-id")) or "",
+        )
+
+    def _named(self, data: Mapping[str, object]) -> tuple[Target, ...]:
+        project = identifier(inner(data, "project").get("id"))
+        names = {kind: identifier(inner(data, kind).get("id")) for kind in KINDS.values()}
+        found = ((kind, name) for kind, name in names.items() if name is not None)
+        return tuple(Target(self.source.name, kind, project, name) for kind, name in found) if project else ()
 
     def _projects(self) -> Reading[list[str]]:
         if self.source.projects is not None:

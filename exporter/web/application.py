@@ -18,6 +18,7 @@ from exporter.collector import Collector
 from exporter.errors import ConfigError, ListenError
 from exporter.exposition import Format
 from exporter.web.scrape import SCRAPE_TIMEOUT, form, patience, takes_gzip
+from exporter.web.webhook import deliver
 
 FIRST_READ = 30.0
 """Seconds that the read at the start may take before scrapes no longer wait for it."""
@@ -119,6 +120,10 @@ class Endpoints:
             return PlainTextResponse(f"{error}\n", 500)
         return PlainTextResponse("reloaded\n")
 
+    async def webhook(self, request: Request) -> Response:
+        """A provider's delivery to one source."""
+        return await deliver(self._collector, request)
+
     async def page(self, _request: Request) -> Response:
         """Where to go from here."""
         return HTMLResponse(PAGE.format(path=self._path))
@@ -138,7 +143,7 @@ def usable_path(path: str) -> str:
         raise ListenError(
             f'--web.telemetry-path: "{path}" is no path; it begins with / and goes on in plain characters'
         )
-    if path == "/probe" or path.startswith("/-/"):
+    if path == "/probe" or path.startswith(("/-/", "/webhooks/")):
         raise ListenError(f"--web.telemetry-path: {path} is taken by another endpoint; write /metrics")
     return path
 
@@ -151,6 +156,7 @@ def application(
     routes = [
         Route(path, endpoints.metrics),
         Route("/probe", endpoints.probe),
+        Route("/webhooks/{source}", endpoints.webhook, methods=["POST"]),
         Route("/-/healthy", endpoints.healthy),
         Route("/-/ready", endpoints.ready),
         Route("/-/reload", endpoints.reload, methods=["POST", "PUT"]),
