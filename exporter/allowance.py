@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from math import exp, inf, isfinite
 
 CAPACITY = 60.0
-HELD = 20.0
+HELD = 15.0
 """The bucket holds so many requests, or what comes in within so many seconds where that is more."""
 CHEAPEST, DEAREST = 0.01, 10_000.0
 LONGEST_STEP = 60.0
@@ -28,7 +28,7 @@ FIRST_PRICE = 3.0
 """What a request costs before anything is learned, in seconds of delay."""
 DRIFT = 0.0015
 """By how much the price moves in a second, as a share of itself, where the bucket is full or empty rather than half."""
-SWING = 0.5
+SWING = 0.3
 """The natural logarithm of how much dearer a request is at once where the bucket is empty rather than half full."""
 
 _EPOCH = 1e8

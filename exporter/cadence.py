@@ -16,8 +16,8 @@ from exporter.window import History
 
 LONGEST_PAUSE = 600.0
 """Seconds between two tries of a question that fails."""
-SOONEST = 20.0
-"""Seconds that an unfinished build is expected to take at least: asking cannot tell the very moment."""
+SOONEST = 60.0
+"""Seconds that a build is expected to go on at least which has run for longer than any before it."""
 USUAL = 180.0
 """Seconds that a build is expected to take where nothing is known."""
 BURST, BURST_SHARE = 600.0, 0.3
@@ -145,19 +145,16 @@ def plan(questions: Iterable[Question], budget: Budget, now: float) -> list[Ques
     ready = [question for question in questions if question.not_before <= now]
     first = [question for question in ready if question.first]
     forced = [question for question in ready if not question.first and _is_forced(question, now)]
-    taken = {question.key for question in (*first, *forced)}
-    bounded = rate(budget, now) is not None
-    worth = price(budget)
-    pressing = {
-        question.key: _pressing(question, worth if bounded else None, now)
-        for question in ready
-        if question.steady and question.key not in taken
-    }
-    due = [question for question in ready if pressing.get(question.key, 0.0) >= 1]
-    due.sort(key=lambda question: pressing[question.key], reverse=True)
     forced.sort(key=lambda question: question.forced_at or now)
-    if not bounded:
-        return [*first, *forced, *due]
+    taken = {question.key for question in (*first, *forced)}
+    steady = [question for question in ready if question.steady and question.key not in taken]
+    spend = rate(budget, now)
+    if spend is None:
+        return [*first, *forced, *_due(steady, None, now)]
+    due = _due(steady, price(budget), now)
+    if sum(1 / question.longest for question in steady) <= spend:
+        # Each can be asked within its longest pause, if those that have waited for that long go first.
+        due.sort(key=lambda question: _late(question, now) < 1)
     affordable = first_reads(budget, now)
     if affordable <= 0:  # they are paid from the bucket like others, but each by what it may take
         return [*first[: max(0, int(budget.level / FIRST_READ))], *[*forced, *due][: max(0, int(budget.level / 2))]]
@@ -165,16 +162,27 @@ def plan(questions: Iterable[Question], budget: Budget, now: float) -> list[Ques
     return [*first[:freely], *[*forced, *due][: max(0, int(budget.level))]]
 
 
+def _due(steady: Iterable[Question], worth: float | None, now: float) -> list[Question]:
+    """Those to be asked, the most pressing first. `worth` is the price of a request; None: there is no limit."""
+    pressing = [(_pressing(question, worth, now), question) for question in steady]
+    return [question for press, question in sorted(pressing, key=lambda pair: pair[0], reverse=True) if press >= 1]
+
+
 def _pressing(question: Question, worth: float | None, now: float) -> float:
-    """From 1 on it is to be asked. `worth` is the price of a request; None: there is no limit to keep."""
+    """From 1 on it is to be asked. `worth` is the price of a request; None: there is no limit."""
     since = now - question.asked_at
     if since < question.shortest - TOLERANCE:
         return 0.0
-    late = (since + TOLERANCE) / question.longest
+    late = _late(question, now)
     if worth is None:
         quiet = max(question.shortest, (now - question.stirred_at) / QUIET)
         return max(late, (since + TOLERANCE) / quiet)
     return max(late, question.accrued / worth)
+
+
+def _late(question: Question, now: float) -> float:
+    """From 1 on it has waited for as long as it may."""
+    return (now - question.asked_at + TOLERANCE) / question.longest
 
 
 def free(question: Question, budget: Budget, now: float) -> bool:
