@@ -129,7 +129,7 @@ def overdue(durations: Sequence[float], before: float, elapsed: float) -> float:
     """
     longer = durations[bisect_right(durations, before) :]
     mean = max(SOONEST, before if durations else USUAL)
-    since = elapsed - max(0.0, before)
+    since = max(0.0, elapsed - max(0.0, before))  # some builds were created in the future, by what is told
     fallback = since - mean * (1 - exp(-since / mean))
     return (sum(max(0.0, elapsed - duration) for duration in longer) + fallback) / (len(longer) + 1)
 
@@ -197,7 +197,7 @@ def pledged(budget: Budget, *, free: bool) -> Budget:
 
 def settled(budget: Budget, requests: int, *, free: bool) -> Budget:
     """The budget once a question is answered, which took so many requests."""
-    return replace(budget, pledged=budget.pledged - FIRST_READ) if free else spent(budget, max(0, requests - 1))
+    return replace(budget, pledged=budget.pledged - FIRST_READ) if free else spent(budget, requests - 1)
 
 
 def requests_a_second(questions: Iterable[Question], budget: Budget, now: float) -> float:
