@@ -54,6 +54,8 @@ class Scene:
         self.clock = Clock(START)
         self.simulator = Simulator(world, clock=self.clock, rate_limit=limit)
         self.ledger = Ledger()
+        self._coming: Event | None = None
+        """What happens next, of the events that are under way."""
 
     def exporter(self, settings: Settings, before: Iterable[Before] = ()) -> Collector:
         """An exporter that reads the simulator."""
@@ -67,7 +69,7 @@ class Scene:
 
     def go(self, reader: Reader, watch: Watch, until: float, scrape: float, events: Iterator[Event]) -> None:
         """Scrape after scrape up to `until`; what happens in between happens at its time."""
-        event = next(events, None)
+        event = self._coming or next(events, None)
         while self.clock.now + scrape <= until:
             now = self.clock.now + scrape
             while event is not None and event[0] <= now:
@@ -77,6 +79,7 @@ class Scene:
             self.clock.now = now
             watch.advance(now)
             reader.scrape(now)
+        self._coming = event
 
 
 @dataclass(frozen=True, slots=True)
