@@ -243,7 +243,7 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
             longest=max(refresh.ttl, RUNNING * refresh.idle_ttl) if subject.pulse.unfinished else refresh.idle_ttl,
             asked_at=subject.asked.at,
             stirred_at=stirred_at,
-            forced_at=_slow(subject) if target in told else subject.wanted_at,
+            forced_at=_sweep(subject, refresh, now) if target in told else subject.wanted_at,
             not_before=subject.asked.not_before,
         )
     for name, delay in lists.items():
@@ -262,18 +262,16 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
 def announced(origin: Origin, subject: Subject, now: float) -> bool:
     """Whether deliveries tell of the target's builds, so that it needs only a slow sweep.
 
-    So it is while a source delivers, from one conclusion told in time to the first one that a read finds instead. A
-    build that takes too long may have ended unheard: until it is known to have ended the target is asked as ever.
+    So it is while a source delivers, from one conclusion told in time to the first one that a read finds instead.
     """
     webhook, known = origin.webhook, subject.announced
     tells = webhook.projects.get(subject.target.project, False) if known is None else known
-    heard = now - webhook.heard_at <= HEARD
-    return tells and heard and not subject.asked.first and not overdue(subject.pulse, now)
+    return tells and now - webhook.heard_at <= HEARD and not subject.asked.first
 
 
-def _slow(subject: Subject) -> float:
-    """When a target that deliveries tell of is read all the same."""
-    sweep = subject.asked.at + SLOWEST
+def _sweep(subject: Subject, refresh: Refresh, now: float) -> float:
+    """When a target that deliveries tell of is read all the same; sooner where a build may have ended unheard."""
+    sweep = subject.asked.at + (refresh.idle_ttl if overdue(subject.pulse, now) else SLOWEST)
     return sweep if subject.wanted_at is None else min(sweep, subject.wanted_at)
 
 
