@@ -23,7 +23,7 @@ from exporter.display import Display
 from exporter.errors import RateLimited, SourceError, Unreachable
 from exporter.exposition import Format
 from exporter.fetch import Observation
-from exporter.intake import HOURLY, Intake, observed, rest, rested
+from exporter.intake import SWEEP, Intake, observed, rest, rested
 from exporter.meters import Live, Meters, gauge, source_families
 from exporter.readers import Flight, Inline, Readers, Round
 from exporter.settings import Settings, Source
@@ -282,10 +282,15 @@ class Collector:
         with self._lock:
             if free and not allowance.affords_first(origin.purse.budget, now):
                 return  # the allowance became known, or was used up, after this was put in the queue
-        sweep = now - subject.swept_at >= HOURLY
-        known = subject.history
+        sweep = now - subject.swept_at >= SWEEP
         reading = walk(
-            origin.provider, subject.target, known, self._rules, now - origin.skew, short=origin.short, sweep=sweep
+            origin.provider,
+            subject.target,
+            subject.history,
+            self._rules,
+            now - origin.skew,
+            short=origin.short,
+            swept_at=subject.swept_at - origin.skew if sweep else None,
         )
         walked = self._drive(origin, reading, flight)
         with self._lock:

@@ -27,7 +27,9 @@ from exporter.wire import Answer, decode
 log = structlog.get_logger()
 
 HOURLY = 3600.0
-"""Seconds after which a largest page is read of every target: it shows what came late, and what came back to life."""
+"""Seconds after which a target is read whose list says that nothing moved."""
+SWEEP = 7200.0
+"""Seconds after which the next read takes a largest page: it shows what came late, and what came back to life."""
 TOO_MANY = "429"
 ABSENCES = 2
 """Complete lists without a target, after which it is dropped."""
@@ -144,8 +146,10 @@ class Intake:
         if not walked.ordered and origin.short and not origin.provider.ordered:
             origin.short = False
             log.warning("builds are not told newest first: every page is read", source=origin.name)
-        if sweep or subject.history.baseline is None:
+        if sweep:
             subject.swept_at = now
+        elif subject.history.baseline is None:
+            subject.swept_at = now - SWEEP * self.chance()  # so that the next are spread
         subject.asked = Asked(now)
         origin.read[True] += 1
         if walked.missed:

@@ -5,11 +5,12 @@ an overlap, and no deeper; what is known to run beyond is asked one by one.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf
 
-from exporter.build import Build, Target
+from exporter.build import DORMANT, Build, Target
 from exporter.errors import BadPayload, NotFound
 from exporter.providers.contract import Page, Provider, Rejected
 from exporter.runs import age_key
@@ -24,7 +25,9 @@ PAGES = 10
 MARGIN = 2
 """New builds that a page has room for, where some are known to be newer than the floor."""
 SINGLES = 3
-"""Builds that are asked one by one; where more were not met, the walk goes on."""
+"""Runs that are asked one by one; where builds of more were not met, the walk goes on."""
+REVIVED = 20
+"""Runs that a sweep asks for, of those in which something that lay dormant may have come to life."""
 DISORDER = 60.0
 """Seconds by which a build may be older than the one behind it while the page still counts as newest first."""
 
@@ -69,16 +72,17 @@ def walk(  # noqa: PLR0913  # what is asked, what is known of it, and how
     now: float,
     *,
     short: bool = True,
-    sweep: bool = False,
+    swept_at: float | None = None,
 ) -> Reading[Walked]:
     """Read what is new of a target, all or nothing. `now` is the server's time, in seconds since the epoch.
 
     The first walk goes down until every branch label that it meets has a full window, or to the window's age. `short`:
-    the pages are known to be newest first; else every page is read. `sweep`: read a largest page, whatever is new.
+    the pages are known to be newest first; else every page is read. `swept_at`: this is a sweep, and when the last was,
+    by the server's clock: it reads a largest page, whatever is new, and what came back to life below it.
     """
     met = _Met()
     floor = min(history.mark, history.walked_at - OVERLAP) if short else -inf
-    sizes = SIZES[_size(history, floor) : -1] if history.baseline is not None and short and not sweep else ()
+    sizes = SIZES[_size(history, floor) : -1] if history.baseline is not None and short and swept_at is None else ()
     for size in sizes:
         page: Page = yield from provider.builds(target, size)
         _add(met, page)
@@ -92,6 +96,8 @@ def walk(  # noqa: PLR0913  # what is asked, what is known of it, and how
         if met.cursor and not deep_enough:
             return _walked(met, history, now, missed=history.baseline is not None and short)
     yield from _strays(provider, target, met, history)
+    if swept_at is not None:
+        yield from _revived(provider, target, met, history, swept_at)
     return _walked(met, history, now, missed=False)
 
 
@@ -106,22 +112,40 @@ def _largest_page(provider: Provider, target: Target, met: _Met) -> Reading[None
 
 
 def _strays(provider: Provider, target: Target, met: _Met, history: History) -> Reading[None]:
-    """Ask for the unfinished builds that no page has shown: a few one by one, many by further pages."""
-    strays = _not_met(met, history)
+    """Ask for the unfinished builds that no page has shown: a few runs one by one, many by further pages."""
     single = provider.single(target)
+    strays = _not_met(met, history.unfinished)
     while strays and (len(strays) > SINGLES or not single) and met.pages < PAGES and (met.cursor or not met.pages):
         yield from _largest_page(provider, target, met)
-        strays = _not_met(met, history)
-    for stray in strays[:SINGLES] if single else ():
-        try:
-            _add(met, (yield from provider.build(target, stray)))
-        except NotFound:
-            met.gone.add(stray)
+        strays = _not_met(met, history.unfinished)
+    for stray in list(strays.values())[:SINGLES] if single else ():
+        yield from _run(provider, target, met, stray)
 
 
-def _not_met(met: _Met, history: History) -> list[str]:
+def _revived(provider: Provider, target: Target, met: _Met, history: History, since: float) -> Reading[None]:
+    """Ask for the runs with something dormant below the pages in which something has moved since."""
+    asleep = _not_met(met, (row.build for row in history.rows.values() if row.build.outcome in DORMANT))
+    if asleep:
+        moved = yield from provider.moved(target, since - OVERLAP)
+        for run in [run for run in asleep if run in moved][:REVIVED]:
+            yield from _run(provider, target, met, asleep[run])
+
+
+def _run(provider: Provider, target: Target, met: _Met, build: Build) -> Reading[None]:
+    """Ask for a build with the others of its run: those that waited for it may have moved with it."""
+    try:
+        page: Page = yield from provider.run(target, build)
+        if build.id not in {found.id for found in page.builds}:  # there are more than a page shows
+            _add(met, (yield from provider.build(target, build.id)))
+        _add(met, page)
+    except NotFound:
+        met.gone.add(build.id)
+
+
+def _not_met(met: _Met, builds: Iterable[Build]) -> dict[str, Build]:
+    """One of each run that is not among those met, by the run."""
     seen = {build.id for build in met.builds}
-    return [build.id for build in history.unfinished if build.id not in seen]
+    return {build.run: build for build in builds if build.id not in seen}
 
 
 def _add(met: _Met, page: Page) -> None:

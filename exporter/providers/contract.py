@@ -150,6 +150,12 @@ class Provider(Protocol):
     def looks(self, name: str) -> Reading[Mapping[Target, Look | None]]:
         """Give what a list tells of each wanted target in it; None where it tells nothing."""
 
+    def run(self, target: Target, build: Build) -> Reading[Page]:
+        """Give the builds of the run that a build belongs to, each attempt; where the API has no runs, that build."""
+
+    def moved(self, target: Target, since: float) -> Reading[frozenset[str]]:
+        """Give the runs in which something changed since a time of the server's; none where the API does not tell."""
+
     def build(self, target: Target, build_id: str) -> Reading[Page]:
         """Give one build, as a page of one."""
 

@@ -7,6 +7,7 @@ of v3, `doc/api/builds.md` of GitLab 8.
 import re
 from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -145,6 +146,25 @@ class GitLab:
         answer = yield from self._ask(Request("build", self._builds_path(target) + path(build_id)))
         return page_from([mapping(decode(answer), "the build")], "created_at", self._build_from)
 
+    def run(self, target: Target, build: Build) -> Reading[Page]:
+        """Give the jobs of a pipeline, retried ones too; at most 100 of them. v3 knows none: the build alone."""
+        if self.source.api == "v3" or not build.run.isdecimal():
+            return (yield from self.build(target, build.id))
+        where = self._of_project(target, "pipelines", build.run, "jobs")
+        answer = yield from self._ask(Request("build", where, (("per_page", "100"), ("include_retried", "true"))))
+        return page_from(sequence(decode(answer), "the answer"), "created_at", self._build_from)
+
+    def moved(self, target: Target, since: float) -> Reading[frozenset[str]]:
+        """Give the pipelines that were updated since, at most 100; v3 knows none."""
+        if self.source.api == "v3":
+            yield from ()
+            return frozenset()
+        after = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
+        asked = (("per_page", "100"), ("order_by", "updated_at"), ("updated_after", after))
+        answer = yield from self._ask(Request("pipelines", self._of_project(target, "pipelines"), asked))
+        pipelines = [record for record in sequence(decode(answer), "the answer") if isinstance(record, dict)]
+        return frozenset(found for pipeline in pipelines if (found := identifier(pipeline.get("id"))))
+
     def discover(self, listed: Collection[str] = ()) -> Reading[Discovery]:  # noqa: ARG002  # it has no lists
         """Give the configured projects, and of v4 those of the configured groups that build.
 
@@ -246,9 +266,10 @@ class GitLab:
             ) from error
 
     def _builds_path(self, target: Target) -> str:
-        api = self.source.api
-        builds = "builds" if api == "v3" else "jobs"
-        return path("api", api, "projects", target.handle or target.name, builds)
+        return self._of_project(target, "builds" if self.source.api == "v3" else "jobs")
+
+    def _of_project(self, target: Target, *parts: str) -> str:
+        return path("api", self.source.api, "projects", target.handle or target.name, *parts)
 
     def _build_from(
         self, record: Mapping[str, object], build_id: str, created_at: float

@@ -115,6 +115,15 @@ class Northflank:
         listed = yield from self.services(name)
         return {entry.target: entry.look for entry in listed.services if entry.target}
 
+    def run(self, target: Target, build: Build) -> Reading[Page]:
+        """Give the build: it is its own run."""
+        return (yield from self.build(target, build.id))
+
+    def moved(self, target: Target, since: float) -> Reading[frozenset[str]]:  # noqa: ARG002  # nothing to ask
+        """Give nothing: what ended here stays so."""
+        yield from ()
+        return frozenset()
+
     def services(self, project: str) -> Reading[ServiceList]:
         """Give a project's services; one request for up to 100 of them tells which build status changed, and when.
 

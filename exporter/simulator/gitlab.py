@@ -6,7 +6,8 @@ The shapes are those of https://docs.gitlab.com/api/jobs/ and, of v3, of `doc/ap
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from datetime import datetime
+from itertools import islice, takewhile
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -17,6 +18,8 @@ from exporter.simulator.plan import Plan
 from exporter.simulator.world import HOUR, GitLabProject, World
 
 PAGE = 20
+PIPELINES_REACH = 2 * 24 * HOUR
+"""Seconds: what is older is taken to be at rest, where the pipelines are asked by their update."""
 SCOPES_V3 = frozenset({"pending", "running", "failed", "success", "canceled", "skipped"})
 SCOPES_V4 = SCOPES_V3 | {
     "created", "waiting_for_resource", "preparing", "waiting_for_callback", "canceling", "manual", "scheduled",
@@ -149,7 +152,10 @@ class GitLab:
         if match.group("run") is None:
             sha = asked.request.first("sha")
             plans: Iterable[Plan] = self._history.newest(asked.project, asked.now)
-            runs = _runs(plan for plan in plans if sha in ("", plan.sha))
+            runs: Iterable[int] = _runs(plan for plan in plans if sha in ("", plan.sha))
+            after = asked.request.first("updated_after")
+            if after:
+                runs = self._updated(asked, datetime.fromisoformat(after).timestamp())
             return _offset_page(asked.request, runs, lambda run: self._pipeline(asked, run), asked.url)
         plans = self._history.run(asked.project, int(match.group("run")), asked.now)
         if not plans:
@@ -162,6 +168,13 @@ class GitLab:
                 names.setdefault(plan.name, plan)
             plans = list(names.values())
         return self._list(asked, plans)
+
+    def _updated(self, asked: Asked, since: float) -> Iterable[int]:
+        """The pipelines in which something happened since, among those of the last days."""
+        recent = takewhile(
+            lambda plan: plan.created > asked.now - PIPELINES_REACH, self._history.newest(asked.project, asked.now)
+        )
+        return _runs(plan for plan in recent if plan.at(asked.now).since > since)
 
     def _commit(self, asked: Asked, match: re.Match[str]) -> Answer:
         """The commit, which exists as soon as it is built; or, in v3, its builds."""
