@@ -37,6 +37,7 @@ NOT_IN_THE_DEMO = {
     "ci_build_source_ratelimit_remaining": "the same",
     "ci_build_source_ratelimit_reset_timestamp_seconds": "the same",
     "ci_build_source_rejected_records": "every record of the demo makes sense",
+    "ci_build_source_webhook_events": "the demo's providers deliver nothing",
 }
 """Families without a sample in the demo, and why."""
 OF_THE_CLIENT = ("process_", "python_info")
@@ -205,10 +206,11 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any, A
     """Each key of a section with its type and default (`...`: it must be given), and those of inner sections."""
     for name, field in model.model_fields.items():
         inner = inner_section(field.annotation)
-        many = get_origin(field.annotation) is tuple or NoneType in get_args(field.annotation)
+        many = any(get_origin(kind) is tuple for kind in (field.annotation, *get_args(field.annotation)))
+        optional = NoneType in get_args(field.annotation)
         if field.exclude:
             continue
-        if inner is None or many:
+        if inner is None or many or optional:
             default = ... if field.is_required() else field.default
             yield prefix + name, Annotated[field.annotation, *field.metadata, None], default
         if inner is not None:
