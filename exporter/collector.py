@@ -282,7 +282,7 @@ class Collector:
         with self._lock:
             if free and not allowance.affords_first(origin.purse.budget, now):
                 return  # the allowance became known, or was used up, after this was put in the queue
-        sweep = now - subject.swept_at >= SWEEP
+        sweep = subject.history.baseline is not None and now - subject.swept_at >= SWEEP
         reading = walk(
             origin.provider,
             subject.target,

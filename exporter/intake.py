@@ -115,7 +115,8 @@ class Intake:
         if asked_for is Verdict.READ and announced(origin, subject, now) and heard(look, subject.history):
             asked_for = Verdict.NOTHING
         if asked_for is Verdict.READ:
-            subject.wanted_at, subject.repeats = now, 0
+            subject.wanted_at = subject.due_at = now
+            subject.repeats = 0
             return
         if asked_for is Verdict.STEP:
             (build,) = subject.history.unfinished
@@ -179,7 +180,7 @@ class Intake:
             subject.wanted_at = now + self.refresh.ttl
         else:
             subject.repeats = 0
-            subject.wanted_at = now + HOURLY
+            subject.wanted_at = min(now + HOURLY, cadence.overrun(subject.pulse, now - origin.skew) + origin.skew)
 
     def read_failed(self, origin: Origin, subject: Subject, error: Exception, now: float) -> None:
         """Keep what is known, and try again later."""

@@ -91,7 +91,7 @@ class Subject:
     repeats: int = 0
     """Reads in a row that did not show what the look had told."""
     due_at: float = -inf
-    """When a delivery last made `wanted_at` so; a read that began before does not do."""
+    """When a look or a delivery last made `wanted_at` so; a read that began before does not do."""
     announced: bool | None = None
     """Whether a delivery told of its last conclusion in time; None: it has seen none since it is read."""
     swept_at: float = -inf
