@@ -25,6 +25,7 @@ from exporter.settings import (
     Settings,
     Spend,
     Tls,
+    Webhook,
     Window,
     duration,
     show_duration,
@@ -87,6 +88,7 @@ def test_a_full_file_gives_the_expected_settings() -> None:
                 ),
                 exclude=("*-old",),
                 spend=Spend(per_second=500 / 60),
+                webhook=Webhook(secret=EnvToken(env="NORTHFLANK_WEBHOOK_SECRET")),
             ),
             GitLabSource(
                 name="gitlab_1",
@@ -98,7 +100,7 @@ def test_a_full_file_gives_the_expected_settings() -> None:
                 exclude=("platform/archive/*",),
                 tls=Tls(ca_file=Path("/etc/ca.pem"), insecure_skip_verify=True),
                 spend=Spend(share=0.4),
-                api_place=f"{path}:18",
+                api_place=f"{path}:19",
             ),
             GitLabSource(
                 name="old",
@@ -107,7 +109,7 @@ def test_a_full_file_gives_the_expected_settings() -> None:
                 token=token,
                 projects=("shop/web",),
                 spend=Spend(per_second=1.5),
-                api_place=f"{path}:26",
+                api_place=f"{path}:27",
             ),
         ),
         window=Window(builds=16, age=7 * 86400),
@@ -167,7 +169,7 @@ def test_settings_cannot_be_changed() -> None:
 def test_no_representation_and_no_dump_shows_where_a_key_stood() -> None:
     source = read(FULL).sources[1]
     assert isinstance(source, GitLabSource)
-    assert source.api_place == "config.yaml:18"
+    assert source.api_place == "config.yaml:19"
     assert "config.yaml" not in repr(source)
     assert "api_place" not in source.model_dump()
 
@@ -279,6 +281,10 @@ def test_a_token_put_literally_is_never_shown(secret: str) -> None:
     for token in (secret, f"{{env: {secret}}}", f"{{{secret}: 1}}", f"[{secret}]", f"{{env: {{{secret}: 1}}}}"):
         text = f"sources: [{{name: a, provider: northflank, token: {token}}}]"
         assert secret not in "\n".join(faults(text))
+        webhook = f"{{secret: {token}}}"
+        for value in (webhook, token if token.startswith(("[", "zq")) else f"{{{secret}: 1}}"):
+            text = f"sources: [{{name: a, provider: northflank, token: {{env: A}}, webhook: {value}}}]"
+            assert secret not in "\n".join(faults(text))
 
 
 @pytest.mark.parametrize(
@@ -378,13 +384,17 @@ def test_a_token_file_must_be_a_file_of_a_tokens_size(tmp_path: Path) -> None:
 
 
 def test_the_missing_secrets_are_told_with_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NORTHFLANK_TOKEN", raising=False)
+    for name in ("NORTHFLANK_TOKEN", "NORTHFLANK_WEBHOOK_SECRET"):
+        monkeypatch.delenv(name, raising=False)
     settings = read(FULL)
     file = "the token file /etc/exporter/secrets/gitlab cannot be read: No such file or directory"
+    secret = "the environment variable NORTHFLANK_WEBHOOK_SECRET is not set, or empty"
     assert config.secrets(settings) == [
         "config.yaml:5: sources.0.token: the environment variable NORTHFLANK_TOKEN is not set, or empty",
-        f"config.yaml:20: sources.1.token: {file}",
-        f"config.yaml:20: sources.2.token: {file}",
+        f"config.yaml:15: sources.0.webhook.secret: {secret}",
+        f"config.yaml:21: sources.1.token: {file}",
+        f"config.yaml:21: sources.2.token: {file}",
     ]
-    monkeypatch.setenv("NORTHFLANK_TOKEN", "x")
+    for name in ("NORTHFLANK_TOKEN", "NORTHFLANK_WEBHOOK_SECRET"):
+        monkeypatch.setenv(name, "x")
     assert config.secrets(settings.model_copy(update={"sources": settings.sources[:1]})) == []

@@ -165,7 +165,7 @@ class Northflank:
         """Give what a notification tells: `{event, data: {build: BUILD, service|job: {id}, project: {id}}}`.
 
         An event that says that a build ended, with a build that does not, tells no build: the target must be read.
-        Page: https://northflank.com/docs/v1/application/observe/set-up-notification-integrations.
+        Page: https://northflank.com/docs/v1/application/notifications/webhook-notifications.
         """
         fields = body if isinstance(body, dict) else {}
         words = (headers.get(f"{NOTIFICATION}event-type"), text(fields, "event"))
