@@ -134,6 +134,18 @@ def overdue(durations: Sequence[float], before: float, elapsed: float) -> float:
     return (sum(max(0.0, elapsed - duration) for duration in longer) + fallback) / (len(longer) + 1)
 
 
+def overrun(known: Pulse, now: float) -> float:
+    """When an unfinished build will have gone on for longer than nine in ten do: something newer may hide its end.
+
+    A build that has done so already is looked for again after a third of the time that it has taken. Infinite where
+    nothing is unfinished.
+    """
+    if not known.unfinished:
+        return inf
+    usual = known.durations[len(known.durations) * 9 // 10] if known.durations else 2 * USUAL
+    return min(max(at + usual, now + max(SOONEST, (now - at) / 3)) for at in known.unfinished)
+
+
 def plan(questions: Iterable[Question], budget: Budget, now: float) -> list[Question]:
     """The questions to ask now, the most pressing first, as far as the budget reaches.
 
