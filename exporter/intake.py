@@ -292,9 +292,9 @@ def rest(origin: Origin, error: RateLimited, now: float) -> None:
 
 
 def rested(origin: Origin, now: float) -> None:
-    """Say once that the source no longer rests."""
+    """Say once that the source no longer rests, when something was answered again."""
     purse = origin.purse
-    if purse.resting and now >= purse.budget.resting_until:
+    if purse.resting and not purse.budget.rests and now >= purse.budget.resting_until:
         purse.resting = False
         log.info("the source no longer rests", source=origin.name)
 
