@@ -21,7 +21,7 @@ TRICKLE = 0.1
 """The share of the rate that is spent even where the server says that little is left: it may be wrong."""
 SHORTEST_REST = 30.0
 LONGEST_GUESS = 600.0
-"""Seconds of the longest rest where the server does not say how long."""
+"""Seconds of the longest rest where the server does not say how long; never longer than the limit's period."""
 LONGEST_REST = 3700.0
 """Seconds of the longest rest, whatever the server says."""
 FIRST_PRICE = 3.0
@@ -160,7 +160,8 @@ def refused(budget: Budget, retry_after: float | None, now: float) -> Budget:
     elif reset_at is not None and 0 < reset_at - now <= LONGEST_REST:
         pause = reset_at - now
     else:
-        pause = min(LONGEST_GUESS, SHORTEST_REST * 2.0 ** min(rests - 1, 16))
+        longest = min(LONGEST_GUESS, max(SHORTEST_REST, budget.allowance.period))
+        pause = min(longest, SHORTEST_REST * 2.0 ** min(rests - 1, 16))
     until = now + min(pause, LONGEST_REST)
     return replace(budget, rests=rests, resting_until=max(budget.resting_until, until), level=min(budget.level, 1.0))
 
