@@ -63,7 +63,7 @@ def told(history: History, delivery: Delivery, now: float) -> Told:
         news = _new(history, delivery, build) if row is None else _moved(row.build, build)
         if news is not None:
             sights.append((news, now if row is None else max(now, nextafter(row.seen_at, inf))))
-            due |= news.concluded and news.concluded_at is None
+            due |= _has_ended(news) and news.concluded_at is None
         else:
             due |= row is None or (row.build.outcome in DORMANT and build.unfinished)
         if _has_ended(build) and (news is not None or _is_prompt(build, now)):

@@ -36,7 +36,7 @@ def notified(event: str = "build:start", kind: str = "service", **build: Any) ->
     return {"event": event, "data": data | {"user": {"id": "kim"}}}
 
 
-ENDED = {"status": "SUCCESS", "concluded": True, "success": True, "buildConcludedAt": int(MAY) + 200}
+ENDED: dict[str, Any] = {"status": "SUCCESS", "concluded": True, "success": True, "buildConcludedAt": int(MAY) + 200}
 
 
 def job(**more: Any) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def job(**more: Any) -> dict[str, Any]:
     } | more
 
 
-CANCELED = {
+CANCELED: dict[str, Any] = {
     "build_status": "canceled",
     "build_started_at": "2025-05-01 10:00:01 UTC",
     "build_finished_at": "2025-05-01 10:00:13 UTC",
@@ -124,7 +124,7 @@ def test_a_notification_tells_the_build_and_its_service() -> None:
 
 
 def test_a_build_that_ended_bears_its_end() -> None:
-    build = only(NF.event({}, notified("build:success", **ENDED)))
+    build = only(NF.event({}, notified("build:success", "service", **ENDED)))
     assert (build.outcome, build.concluded, build.concluded_at) == (Outcome.SUCCESS, True, MAY + 200)
 
 
@@ -278,7 +278,7 @@ def like(shape: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 HOOKS = st.sampled_from(["build", "pipeline"]) | anything
 BODIES = (
     anything
-    | like(notified(**ENDED))
+    | like(notified("build:success", "service", **ENDED))
     | like(job(**CANCELED))
     | like(pipeline())
     | st.fixed_dictionaries({"object_kind": HOOKS, "builds": st.lists(like(part(1, "running")) | anything) | anything})
