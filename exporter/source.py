@@ -21,6 +21,7 @@ from exporter.providers import PROVIDERS, Look, Provider, Rejected
 from exporter.readers import Inline, Readers
 from exporter.secret import same_secret
 from exporter.settings import Refresh, Settings, Source, Spend
+from exporter.tagged import Tagged
 from exporter.window import History, Rules
 from exporter.wire import Answer, Request
 
@@ -306,7 +307,7 @@ def connect(
 ) -> Connection:
     """The connection to a source over HTTP; each request takes at most `timeout` seconds and is told to `observe`."""
     provider = PROVIDERS[source.provider](source)
-    return Fetch(
+    fetch = Fetch(
         source=source.name,
         url=source.url,
         headers=lambda: provider.headers(source.token.read()),
@@ -316,6 +317,7 @@ def connect(
         insecure_skip_verify=source.tls.insecure_skip_verify,
         clock=clock,
     )
+    return Tagged(fetch)
 
 
 def origin_of(source: Source, fetch: Connection, readers: Readers | Inline, purse: Purse) -> Origin:

@@ -23,7 +23,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "allowance",
         "cadence",
     ),
-    2: ("metrics", "meters", "connection", "refusal", "fetch"),
+    2: ("metrics", "meters", "connection", "refusal", "fetch", "tagged"),
     3: ("providers", "looks", "walk", "deliveries", "exposition", "store"),
     4: ("readers", "source", "display", "intake", "collector", "operate"),
     5: ("web",),

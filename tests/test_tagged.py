@@ -1,0 +1,92 @@
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.errors import Unreachable
+from exporter.tagged import Tagged
+from exporter.wire import Answer, Request
+
+LIST = Request("builds", "/v1/builds", (("per_page", "5"),))
+
+
+class Server:
+    """Answers what it is told to, in turn; takes down the tags that it was sent."""
+
+    def __init__(self, *answers: Answer | Exception) -> None:
+        self._answers: Iterator[Answer | Exception] = iter(answers)
+        self.tags: list[str] = []
+        self.closed = False
+
+    def __call__(self, request: Request, /, *, tag: str = "") -> Answer:
+        assert request.path
+        self.tags.append(tag)
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def answer(body: bytes, tag: str = "", status: int = 200, asked_at: float = 0.0) -> Answer:
+    return Answer(status, body, {"etag": tag} if tag else {}, asked_at)
+
+
+def test_the_tag_of_an_answer_is_sent_with_the_next_request_like_it() -> None:
+    server = Server(answer(b"old", 'W/"1"'), answer(b"new", 'W/"2"'), answer(b"newer"))
+    ask = Tagged(server)
+    assert [ask(LIST).body for _ in range(3)] == [b"old", b"new", b"newer"]
+    assert server.tags == ["", 'W/"1"', 'W/"2"']
+
+
+def test_an_answer_without_change_is_the_last_one_at_a_new_time() -> None:
+    server = Server(answer(b"old", '"1"', asked_at=1.0), Answer(304, b"", {"x-ratelimit-remaining": "7"}, 2.0))
+    ask = Tagged(server)
+    ask(LIST)
+    again = ask(LIST)
+    assert (again.status, again.body, again.asked_at) == (200, b"old", 2.0)
+    assert again.headers == {"etag": '"1"', "x-ratelimit-remaining": "7"}
+
+
+def test_a_tag_holds_for_the_same_path_and_parameters_only() -> None:
+    server = Server(answer(b"five", '"1"'), answer(b"twenty", '"2"'), answer(b"other", '"3"'))
+    ask = Tagged(server)
+    ask(LIST)
+    ask(Request("builds", LIST.path, (("per_page", "20"),)))
+    ask(Request("builds", "/v1/others", LIST.params))
+    assert server.tags == ["", "", ""]
+
+
+def test_an_answer_that_no_longer_bears_a_tag_is_forgotten() -> None:
+    server = Server(answer(b"old", '"1"'), answer(b"new"), answer(b"newer"))
+    ask = Tagged(server)
+    for _ in range(3):
+        ask(LIST)
+    assert server.tags == ["", '"1"', ""]
+
+
+def test_bodies_are_kept_within_a_bound() -> None:
+    server = Server(
+        answer(b"x" * 60, '"1"'), answer(b"y" * 60, '"2"'), answer(b"x" * 60, '"1"'), answer(b"z" * 200, '"3"')
+    )
+    ask = Tagged(server, kept=100)
+    other = Request("builds", "/v1/others")
+    for request in (LIST, other, LIST, other):
+        ask(request)
+    assert server.tags == ["", "", "", ""]
+
+
+def test_a_refusal_keeps_what_was_known() -> None:
+    server = Server(answer(b"old", '"1"'), Unreachable("gone"), Answer(304, b"", {}))
+    ask = Tagged(server)
+    ask(LIST)
+    with pytest.raises(Unreachable):
+        ask(LIST)
+    assert ask(LIST).body == b"old"
+
+
+def test_closing_it_closes_the_connection() -> None:
+    server = Server()
+    Tagged(server).close()
+    assert server.closed
