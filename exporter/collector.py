@@ -20,12 +20,12 @@ from exporter.build import Target
 from exporter.cadence import Key, Question
 from exporter.deliveries import Result
 from exporter.display import Display
-from exporter.errors import RateLimited, SourceError, Unreachable
+from exporter.errors import RateLimited, Unreachable
 from exporter.exposition import Format
 from exporter.fetch import Observation
 from exporter.intake import SWEEP, Intake, observed, rest, rested
 from exporter.meters import Live, Meters, gauge, source_families
-from exporter.readers import Flight, Inline, Readers, Round
+from exporter.readers import Flight, Inline, Readers, Round, drive
 from exporter.settings import Settings, Source
 from exporter.source import (
     Connect,
@@ -43,7 +43,6 @@ from exporter.source import (
 )
 from exporter.walk import walk
 from exporter.window import History, look, recut
-from exporter.wire import Reading, T
 
 log = structlog.get_logger()
 
@@ -262,7 +261,7 @@ class Collector:
                 for name, asked in origin.lists.items()
                 if (origin.name, "list", name) in self._flights or (asked.at > since and not asked.failures)
             ]
-        found = self._drive(origin, origin.provider.discover(listed), flight)
+        found = drive(origin.provider.discover(listed), origin.fetch, self._lock, flight)
         with self._lock:
             if self._wanted(origin, flight):
                 self._intake.discovered(origin, found, listed, requests=flight.requests, now=asked_at)
@@ -271,7 +270,7 @@ class Collector:
 
     def _look(self, origin: Origin, name: str, flight: Flight) -> None:
         now = self._clock()
-        looks = self._drive(origin, origin.provider.looks(name), flight)
+        looks = drive(origin.provider.looks(name), origin.fetch, self._lock, flight)
         with self._lock:
             if self._wanted(origin, flight):
                 self._intake.looked(origin, name, looks, now)
@@ -292,7 +291,7 @@ class Collector:
             short=origin.short,
             swept_at=subject.swept_at - origin.skew if sweep else None,
         )
-        walked = self._drive(origin, reading, flight)
+        walked = drive(reading, origin.fetch, self._lock, flight)
         with self._lock:
             if self._wanted(origin, flight) and origin.subjects.get(subject.target) is subject:
                 self._intake.read(origin, subject, walked, sweep=sweep, now=now)
@@ -300,22 +299,6 @@ class Collector:
     def _wanted(self, origin: Origin, flight: Flight) -> bool:
         """Whether what was read is of use: it was not given up, and its source is still read by the same settings."""
         return not flight.done() and not self._closed and self._origins.get(origin.name) is origin
-
-    def _drive(self, origin: Origin, reading: Reading[T], flight: Flight) -> T:
-        """Fetch what the reading asks for, until it ends; all between two fetches is done under the lock."""
-        answer, error = None, None
-        while True:
-            with self._lock:
-                try:
-                    request = reading.throw(error) if error else reading.send(answer)  # type: ignore[arg-type]  # starts
-                except StopIteration as end:
-                    result: T = end.value
-                    return result
-            flight.requests += 1
-            try:
-                answer, error = origin.fetch(request), None
-            except SourceError as raised:
-                answer, error = None, raised
 
     def _observe(self, source: str, seen: Observation) -> None:
         """Count a request, and keep what the answer says of the allowance and of the server's clock."""

@@ -5,9 +5,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from queue import SimpleQueue
 
 import structlog
+
+from exporter.errors import SourceError
+from exporter.wire import Answer, Reading, Request, T
 
 log = structlog.get_logger()
 
@@ -167,3 +171,22 @@ class Round:
         """Mark what has not ended as late."""
         for flight in self._flights:
             flight.late = not flight.done()
+
+
+def drive(
+    reading: Reading[T], fetch: Callable[[Request], Answer], lock: AbstractContextManager[object], flight: Flight
+) -> T:
+    """What the reading gives in the end: what it asks for is fetched outside the lock, all else is done inside."""
+    answer, error = None, None
+    while True:
+        with lock:
+            try:
+                request = reading.throw(error) if error else reading.send(answer)  # type: ignore[arg-type]  # starts
+            except StopIteration as end:
+                result: T = end.value
+                return result
+        flight.requests += 1
+        try:
+            answer, error = fetch(request), None
+        except SourceError as raised:
+            answer, error = None, raised
