@@ -59,6 +59,14 @@ def test_rejected_records_are_counted_by_reason() -> None:
     assert live(meters)["ci_build_source_rejected_records_total"] == [({"source": "nf", "reason": "no_id"}, 2)]
 
 
+def test_deliveries_are_counted_by_what_became_of_them() -> None:
+    meters = Meters()
+    for _ in range(2):
+        meters.webhook("nf", "build:start", "applied")
+    labels = {"source": "nf", "event": "build:start", "result": "applied"}
+    assert live(meters)["ci_build_source_webhook_events_total"] == [(labels, 2)]
+
+
 def test_counters_bear_no_created_samples() -> None:
     meters = Meters()
     meters.request("nf", "builds", "200", 0.25)
@@ -144,6 +152,7 @@ def test_what_a_family_says_of_its_labels_is_what_its_samples_bear() -> None:
     meters = Meters()
     meters.request("nf", "builds", "200", 0.25)
     meters.rejected("nf", "no_id")
+    meters.webhook("nf", "other", "malformed")
     status = SourceStatus("nf", up=True, resting=True, targets={"job": 1}, allowance=Allowance(1, 1, NOW))
     of_target = target_families(WEB, up=True, provider="p", url="u", errors={"forbidden": 1})
     told = [*meters.registry.collect(), *source_families([status]), *of_target]
