@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from exporter.allowance import Allowance
 from exporter.collector import Collector
 from exporter.settings import Settings, show_duration
 
@@ -11,15 +12,23 @@ HOUR = 3600.0
 def forecast(collector: Collector, settings: Settings) -> Iterator[str]:
     """Lines about each source that was read, and about all of them."""
     for report in collector.reports():
-        targets = ", ".join(f"{number} {kind}s" for kind, number in report.status.targets.items())
+        targets = ", ".join(_counted(number, kind) for kind, number in report.status.targets.items())
         yield f"{report.status.name}: {'up' if report.status.up else 'down'}, {targets}"
         for error in report.errors:
             yield f"  {error}"
-        limit = report.status.allowance.limit
-        allowed = "the server names no limit" if limit is None else f"the server allows {limit:.0f} a period"
-        yield f"  about {report.requests_an_hour:.0f} requests an hour; {allowed}"
+        yield f"  at most {report.requests_an_hour:.0f} requests an hour; {_allowed(report.status.allowance)}"
     refresh = settings.refresh
     yield (
-        f"series: {collector.series} of at most {settings.metrics.max_series}; a target is read every "
-        f"{show_duration(refresh.ttl)} while it builds, every {show_duration(refresh.idle_ttl)} while it does not"
+        f"series: {collector.series} of at most {settings.metrics.max_series}; a target is read "
+        f"{show_duration(refresh.ttl)} to {show_duration(refresh.idle_ttl)} after the last time"
     )
+
+
+def _counted(number: int, kind: str) -> str:
+    return f"{number} {kind}" if number == 1 else f"{number} {kind}s"
+
+
+def _allowed(allowance: Allowance) -> str:
+    if allowance.limit is None:
+        return "the server names no limit"
+    return f"the server allows {allowance.limit * HOUR / allowance.period:.0f}"

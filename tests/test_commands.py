@@ -108,7 +108,7 @@ def test_check_live_tries_each_source_and_foretells(config: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
     assert lines[0] == f"{config}: good, 2 sources"
-    assert "northflank: up, 2 services, 1 jobs" in lines
+    assert "northflank: up, 2 services, 1 job" in lines
     assert "gitlab: up, 2 projects" in lines
     assert len([line for line in lines if re.search(r"\d+ requests an hour", line)]) >= 2
     assert [line for line in lines if re.match(r"series: [1-9]\d* of at most 500000", line)]
