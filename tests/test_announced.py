@@ -1,18 +1,25 @@
 """Which targets need no asking, since deliveries tell of them, and when that ends."""
 
 from dataclasses import replace
+from typing import Any
 
+import orjson
 import pytest
-from builds import NOW, build, read
+from builds import NOW, RULES, build, moved, read, seen
 
 from exporter.build import Outcome, Target
 from exporter.cadence import Question, pulse
-from exporter.deliveries import HEARD
+from exporter.deliveries import HEARD, Result
+from exporter.display import Display
+from exporter.intake import Intake
 from exporter.looks import heard
+from exporter.meters import Meters
 from exporter.providers import Look
 from exporter.readers import Inline
 from exporter.settings import EnvToken, NorthflankSource, Refresh
 from exporter.source import SLOWEST, Asked, Origin, Purse, Subject, announced, budget_of, origin_of, questions
+from exporter.walk import Walked
+from exporter.window import Sight
 from exporter.wire import Answer, Request
 
 HOUR = 3600.0
@@ -136,3 +143,76 @@ def test_a_look_at_a_running_build_tells_nothing_where_one_is_known() -> None:
     running = Look("uploading", Outcome.EXECUTING, NOW, 4)
     assert heard(running, read(build("a", Outcome.EXECUTING)))
     assert not heard(running, replace(read(), baseline=NOW))
+
+
+# What is taken in
+
+
+@pytest.fixture
+def intake() -> Intake:
+    return Intake(Refresh(), RULES, Display(RULES, frozenset(), 1000), Meters(), lambda: 0.0)
+
+
+def deliver(intake: Intake, origin: Origin, at: float, event: str = "build:success", **record: object) -> Result:
+    data = {"build": record, "service": {"id": "web"}, "project": {"id": "p"}}
+    return intake.delivered(origin, {}, orjson.dumps({"event": event, "data": data}), at)
+
+
+def walked(*sights: Sight) -> Walked:
+    return Walked(sights, frozenset(), (), mark=NOW, missed=False, ordered=True)
+
+
+def under_way(origin: Origin) -> Subject:
+    """A service whose build `b` is known to wait."""
+    subject = origin.subjects[WEB]
+    subject.history = read(build("a"), build("b", Outcome.PENDING, at=1), now=NOW + 2)
+    return subject
+
+
+def end(at: float) -> dict[str, Any]:
+    return {"id": "b", "status": "SUCCESS", "concluded": True, "createdAt": NOW + 1, "buildConcludedAt": NOW + at}
+
+
+def test_a_conclusion_told_in_time_announces_its_target_and_one_that_only_a_read_finds_ends_that(
+    origin: Origin, intake: Intake
+) -> None:
+    subject = under_way(origin)
+    assert deliver(intake, origin, NOW + 70, **end(65)) is Result.APPLIED
+    assert told(origin, NOW + 70) == {WEB, API, NIGHTLY}
+    lost = build("c", at=100, took=60)
+    intake.read(origin, subject, walked(*seen(lost, at=NOW + 900)), sweep=False, now=NOW + 900)
+    assert told(origin, NOW + 900) == set()
+
+
+def test_a_conclusion_told_late_announces_nothing(origin: Origin, intake: Intake) -> None:
+    under_way(origin)
+    assert deliver(intake, origin, NOW + 700, **end(65)) is Result.APPLIED
+    assert told(origin, NOW + 700) == set()
+
+
+def test_a_late_delivery_does_not_hide_what_a_read_before_it_saw(origin: Origin, intake: Intake) -> None:
+    subject = under_way(origin)
+    start: dict[str, Any] = {"id": "b", "status": "STARTING", "concluded": False, "createdAt": NOW + 1}
+    assert deliver(intake, origin, NOW + 90, "build:start", **start) is Result.APPLIED
+    ended = moved(build("b", at=1), Outcome.SUCCESS)
+    intake.read(origin, subject, walked(*seen(ended, at=NOW + 80)), sweep=False, now=NOW + 80)
+    assert subject.history.rows["b"].build.concluded
+
+
+def test_a_hint_that_comes_while_a_read_is_under_way_is_read_again(origin: Origin, intake: Intake) -> None:
+    subject = under_way(origin)
+    assert deliver(intake, origin, NOW + 90, id="b") is Result.DUE
+    intake.read(origin, subject, walked(*seen(build("a"), at=NOW + 80)), sweep=False, now=NOW + 80)
+    assert subject.wanted_at == NOW + 90
+    intake.read(origin, subject, walked(*seen(build("a"), at=NOW + 95)), sweep=False, now=NOW + 95)
+    assert subject.wanted_at != NOW + 90
+
+
+def test_a_list_that_shows_what_was_told_asks_for_no_read(origin: Origin, intake: Intake) -> None:
+    subject = under_way(origin)
+    deliver(intake, origin, NOW + 70, **end(65))
+    looks = {WEB: Look("success", Outcome.SUCCESS, NOW + 66, 5), API: IDLE}
+    intake.looked(origin, "p", looks, NOW + 80)
+    assert subject.wanted_at is None
+    intake.looked(origin, "p", looks | {WEB: Look("failure", Outcome.FAILURE, NOW + 600, 5)}, NOW + 610)
+    assert subject.wanted_at == NOW + 610
