@@ -114,11 +114,19 @@ def passed(budget: Budget, now: float) -> Budget:
     if wanted is None:
         return replace(budget, level=most, fullness=1.0, at=now)
     elapsed = max(0.0, now - budget.at)
-    level = min(most, budget.level + elapsed * wanted)
+    level = min(most, budget.level + elapsed * wanted, _left(budget, now))
     full = max(0.0, level) / most
     drift = (0.5 - full) * 2 * DRIFT * min(elapsed, LONGEST_STEP)
     cost = min(DEAREST, max(CHEAPEST, budget.cost * exp(drift)))
     return replace(budget, level=level, fullness=full, at=now, cost=cost)
+
+
+def _left(budget: Budget, now: float) -> float:
+    """What the server says is left, but for one request: it may be wrong."""
+    told = budget.allowance
+    if told.remaining is None or told.reset_at is None or told.reset_at <= now:
+        return inf
+    return max(1.0, told.remaining)
 
 
 def spent(budget: Budget, requests: int) -> Budget:

@@ -252,8 +252,8 @@ class Intake:
                 log.info("read again", target=subject.target.address)
             subject.up, subject.error = True, ""
             self.display.show(origin, subject, now)
-        subject.refreshed_at = now
-        self.display.refreshed(subject.target, now)
+        subject.refreshed_at = max(now, subject.refreshed_at or now)
+        self.display.refreshed(subject.target, subject.refreshed_at)
 
     def _down(self, origin: Origin, subject: Subject, error: Exception, now: float) -> None:
         """The target could not be read; that its turn was only put off is no failure of it."""

@@ -185,6 +185,8 @@ def drive(
             except StopIteration as end:
                 result: T = end.value
                 return result
+        if flight.done():
+            raise Abandoned  # nobody waits for the rest of it
         flight.requests += 1
         try:
             answer, error = fetch(request), None

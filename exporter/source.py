@@ -109,6 +109,11 @@ class Subject:
     """Complete lists without it, in a row."""
 
     @property
+    def empty(self) -> bool:
+        """Whether it was read and has no builds."""
+        return self.history.baseline is not None and not self.history.rows
+
+    @property
     def covered(self) -> bool:
         """Whether a list tells all that moves."""
         return self.look is not None and covers(self.look, self.history)
@@ -226,19 +231,25 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
     """Everything that can be asked of a source, each as it stands."""
     told = {target for target, subject in origin.subjects.items() if announced(origin, subject, now)}
     yield _discovery(origin, refresh, all_told=bool(told) and len(told) == len(origin.subjects))
+    spoken = {
+        origin.provider.list_of(target) for target, subject in origin.subjects.items() if subject.look is not None
+    }
+    server_now = now - origin.skew
     lists: dict[str, float] = {}
     stirred: dict[str, float] = {}
     for target, subject in origin.subjects.items():
         stirred_at = now if subject.pulse.unfinished else subject.pulse.stirred_at
         name = origin.provider.list_of(target) if subject.look is not None else None
-        covered = subject.covered or target in told
+        # A list that tells of others would tell of this one too, had it ever built.
+        silent = subject.look is None and subject.empty and origin.provider.list_of(target) in spoken
+        covered = subject.covered or silent or target in told
         if name is not None and target not in told:
             asked_at = origin.lists.get(name, Asked()).at
-            lists[name] = lists.get(name, 0.0) + accrued(subject.pulse, asked_at, now)
+            lists[name] = lists.get(name, 0.0) + accrued(subject.pulse, asked_at - origin.skew, server_now)
             stirred[name] = max(stirred.get(name, -inf), stirred_at)
         yield Question(
             key=target,
-            accrued=0.0 if covered or subject.asked.first else accrued(subject.pulse, subject.asked.at, now),
+            accrued=0.0 if covered or subject.asked.first else _accrued(subject, origin.skew, server_now),
             steady=not covered,
             shortest=refresh.ttl,
             longest=max(refresh.ttl, RUNNING * refresh.idle_ttl) if subject.pulse.unfinished else refresh.idle_ttl,
@@ -258,6 +269,11 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
             stirred_at=stirred[name],
             not_before=asked.not_before,
         )
+
+
+def _accrued(subject: Subject, skew: float, server_now: float) -> float:
+    """The delay that has accrued since the target was read; what is known of builds is by the server's clock."""
+    return accrued(subject.pulse, subject.asked.at - skew, server_now)
 
 
 def announced(origin: Origin, subject: Subject, now: float) -> bool:
