@@ -14,8 +14,8 @@ def forecast(collector: Collector, settings: Settings) -> Iterator[str]:
     for report in collector.reports():
         targets = ", ".join(_counted(number, kind) for kind, number in report.status.targets.items())
         yield f"{report.status.name}: {'up' if report.status.up else 'down'}, {targets}"
-        for error in report.errors:
-            yield f"  {error}"
+        for line in (*report.errors, *report.notes):
+            yield f"  {line}"
         yield f"  at most {report.requests_an_hour:.0f} requests an hour; {_allowed(report.status.allowance)}"
     refresh = settings.refresh
     yield (

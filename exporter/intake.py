@@ -54,9 +54,11 @@ class Intake:
 
         A partial list takes nothing away.
         """
+        tried_before = origin.tried  # else the configuration is new, and what it no longer names goes at once
         origin.tried, origin.discovery_cost = True, requests
         origin.discovered = (bool(found.targets) or not found.faults) if requests else None
-        origin.errors = (*(str(fault) for fault in found.faults), *found.notes)
+        origin.errors = tuple(str(fault) for fault in found.faults)
+        origin.notes = found.notes
         for fault in found.faults:
             log.warning("discovery is partial", source=origin.name, reason=fault.reason, error=str(fault))
         for note in found.notes:
@@ -69,16 +71,16 @@ class Intake:
             origin.subjects.setdefault(target, Subject(target)).absences = 0
         if not found.faults:
             left_out = (target for target in origin.subjects if origin.provider.list_of(target) in listed)
-            self._drop_absent(origin, {*found.targets, *left_out})
+            self._drop_absent(origin, {*found.targets, *left_out}, ABSENCES if tried_before else 1)
         self._looked(origin, found.looks, now)
         for name in {origin.provider.list_of(target) for target in found.looks} - {None}:
             origin.lists[str(name)] = Asked(now)
 
-    def _drop_absent(self, origin: Origin, present: set[Target]) -> None:
+    def _drop_absent(self, origin: Origin, present: set[Target], absences: int = ABSENCES) -> None:
         for target in [target for target in origin.subjects if target not in present]:
             subject = origin.subjects[target]
             subject.absences += 1
-            if subject.absences >= ABSENCES:
+            if subject.absences >= absences:
                 del origin.subjects[target]
                 self.display.forget(target)
                 log.info("target is gone", target=target.address)

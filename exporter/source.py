@@ -73,6 +73,8 @@ class Report:
     status: SourceStatus
     errors: tuple[str, ...]
     """What went wrong last, a line each."""
+    notes: tuple[str, ...]
+    """What the configuration names and the provider does not have, a line each."""
     requests_an_hour: float
     """As its targets stand now."""
 
@@ -161,7 +163,9 @@ class Origin:
     discovered: bool | None = None
     """Whether the last discovery succeeded; None: it was not tried, or it asked nothing."""
     errors: tuple[str, ...] = ()
-    """What the last discovery failed of, and what it found wrong, a line each."""
+    """What the last discovery failed of, a line each."""
+    notes: tuple[str, ...] = ()
+    """What the configuration names and the last discovery did not find, a line each."""
     discovery_cost: int = 0
     """Requests that the last discovery made."""
     tried: bool = False
@@ -297,7 +301,7 @@ def report(origin: Origin, refresh: Refresh, now: float) -> Report:
     failed = (f"{subject.target.address}: {subject.error}" for subject in origin.subjects.values() if subject.error)
     hourly = HOUR * requests_a_second(list(questions(origin, refresh, now)), origin.purse.budget, now)
     hourly += origin.discovery_cost * HOUR / refresh.discovery
-    return Report(origin.status(now), (*origin.errors, *failed), hourly)
+    return Report(origin.status(now), (*origin.errors, *failed), origin.notes, hourly)
 
 
 def _discovery(origin: Origin, refresh: Refresh, *, all_told: bool) -> Question:

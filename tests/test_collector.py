@@ -279,6 +279,15 @@ def test_a_target_goes_after_two_complete_lists_without_it(clock: Clock, logged:
     ]
 
 
+def test_what_a_reloaded_configuration_no_longer_names_goes_at_once(clock: Clock) -> None:
+    with simulating(SMALL, clock) as simulator, serving(settings(northflank(simulator)), clock) as exporter:
+        assert exporter.scrape().targets("northflank") == ALL
+        only = "projects: [{id: project-0, services: [service-1], jobs: []}]"
+        exporter.collector.configure(settings(northflank(simulator, more=only)))
+        exporter.scrape()
+        assert exporter.scrape().targets("northflank") == {"service-1"}
+
+
 def test_a_host_that_does_not_resolve_and_a_closed_port_are_one_line_each(
     clock: Clock, logged: list[EventDict]
 ) -> None:

@@ -67,6 +67,16 @@ def test_once_ends_with_1_where_a_target_failed(config: Path, simulator: Simulat
     assert "answered 502" in line
 
 
+def test_a_pattern_that_matches_nothing_is_told_and_fails_nothing(tmp_path: Path, simulator: Simulator) -> None:
+    some = northflank(simulator, more="projects: [{id: project-0, services: [service-0, web-*], jobs: []}]")
+    config = written(tmp_path, some)
+    once, check = run("once", f"--config.file={config}"), run("check", "--live", f"--config.file={config}")
+    assert (once.returncode, check.returncode) == (0, 0)
+    assert Reply(200, {}, once.stdout.encode()).targets("northflank") == {"service-0"}
+    for told in (once.stderr, check.stdout):
+        assert 'sources.northflank.projects.project-0.services: "web-*" matches nothing' in told.replace('\\"', '"')
+
+
 def test_once_into_a_pipe_that_ends_early_is_quiet(config: Path) -> None:
     command = f"{COMMAND} once --config.file={config} | head -1"
     ended = subprocess.run(
