@@ -25,20 +25,18 @@ from exporter.exposition import Format
 from exporter.fetch import Observation
 from exporter.intake import SWEEP, Intake, observed, rest, rested
 from exporter.meters import Live, Meters, gauge, source_families
+from exporter.questions import Report, questions, report
 from exporter.readers import Flight, Inline, Readers, Round, drive
 from exporter.settings import Settings, Source
 from exporter.source import (
     Connect,
     Origin,
     Purse,
-    Report,
     Subject,
     budget_of,
     connect,
     origin_of,
     purse_key,
-    questions,
-    report,
     rules_of,
 )
 from exporter.walk import walk

@@ -18,8 +18,9 @@ from exporter.fetch import Observation
 from exporter.looks import REPEATS, Verdict, covers, heard, running, stepped, verdict
 from exporter.meters import Meters
 from exporter.providers import OTHER_EVENT, Delivery, Discovery, Look
+from exporter.questions import SLOWEST, announced
 from exporter.settings import Refresh
-from exporter.source import SLOWEST, Asked, Origin, Subject, announced
+from exporter.source import Asked, Origin, Subject
 from exporter.walk import Walked
 from exporter.window import History, Rules, merge, without
 from exporter.wire import Answer, decode

@@ -15,9 +15,10 @@ from exporter.intake import Intake
 from exporter.looks import heard
 from exporter.meters import Meters
 from exporter.providers import Look
+from exporter.questions import SLOWEST, announced, questions
 from exporter.readers import Inline
 from exporter.settings import EnvToken, NorthflankSource, Refresh
-from exporter.source import SLOWEST, Asked, Origin, Purse, Subject, announced, budget_of, origin_of, questions
+from exporter.source import Asked, Origin, Purse, Subject, budget_of, origin_of
 from exporter.walk import Walked
 from exporter.window import Sight
 from exporter.wire import Answer, Request

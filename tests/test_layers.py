@@ -25,7 +25,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     ),
     2: ("metrics", "meters", "connection", "refusal", "fetch", "tagged"),
     3: ("providers", "looks", "walk", "deliveries", "exposition", "store"),
-    4: ("readers", "source", "display", "intake", "collector", "operate"),
+    4: ("readers", "source", "questions", "display", "intake", "collector", "operate"),
     5: ("web",),
     6: ("logs", "forecast", "simulator", "simulated", "demo", "cli", "__main__"),
 }
