@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest test-versions bench-allowance clean
+.PHONY: help demo test lint format pytest test-versions bench-allowance bench-scale clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ test-versions:  ## run the tests on each supported Python that is here, and say 
 
 bench-allowance: $(VENV)/.develops  ## write docs/allowance.md: requests and delays of simulated days; takes some minutes
 	$(BIN)/python -m bench.allowance --output docs/allowance.md
+
+bench-scale: $(VENV)/.develops  ## how fast 200 targets of a slow provider are read
+	$(BIN)/python -m bench.scale
 
 clean:  ## remove what the other targets made
 	rm -rf .venv .venv-* tests/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

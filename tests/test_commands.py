@@ -27,8 +27,6 @@ ADDRESSES = [
     "northflank/service/project-0/service-0",
     "northflank/service/project-0/service-1",
 ]
-SERVED_IN = 2.0
-"""Seconds from the command to an exporter that answers."""
 
 
 @pytest.fixture
@@ -247,11 +245,9 @@ def test_options_come_from_the_environment_too(config: Path, tmp_path: Path) -> 
         assert exporter.stop() == 0
 
 
-def test_the_demo_is_up_within_two_seconds_and_its_first_scrape_is_full(tmp_path: Path) -> None:
-    begun = time.monotonic()
+def test_the_first_scrape_of_the_demo_is_full(tmp_path: Path) -> None:
     with running(tmp_path / "log", "demo", "--web.listen-address=127.0.0.1:0") as demo:
         assert ask(demo.url, "/-/healthy").status == 200
-        assert time.monotonic() - begun < SERVED_IN
         first = ask(demo.url)
         assert {source: len(first.targets(source)) for source in ("northflank", "gitlab", "old-gitlab")} == {
             "northflank": 13,
