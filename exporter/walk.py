@@ -14,7 +14,7 @@ from exporter.build import DORMANT, Build, Target
 from exporter.errors import BadPayload, NotFound
 from exporter.providers.contract import Page, Provider, Rejected
 from exporter.runs import age_key
-from exporter.window import NAMED_BRANCHES, OTHER, OVERLAP, History, Rules, Sight, matches, merge
+from exporter.window import NAMED_BRANCHES, OTHER, OVERLAP, History, Row, Rules, Sight, matches, merge
 from exporter.wire import Reading
 
 SIZES = (5, 20, 100)
@@ -123,12 +123,17 @@ def _strays(provider: Provider, target: Target, met: _Met, history: History) -> 
 
 
 def _revived(provider: Provider, target: Target, met: _Met, history: History, since: float) -> Reading[None]:
-    """Ask for the runs with something dormant below the pages in which something has moved since."""
-    asleep = _not_met(met, (row.build for row in history.rows.values() if row.build.outcome in DORMANT))
+    """Ask for the runs with something dormant below the pages in which something has moved since that was seen."""
+    seen = {build.id for build in met.builds}
+    asleep: dict[str, Row] = {}
+    for row in history.rows.values():
+        known = asleep.get(row.build.run, row)
+        if row.build.outcome in DORMANT and row.build.id not in seen and row.seen_at <= known.seen_at:
+            asleep[row.build.run] = row
     if asleep:
         moved = yield from provider.moved(target, since - OVERLAP)
-        for run in [run for run in asleep if run in moved][:REVIVED]:
-            yield from _run(provider, target, met, asleep[run])
+        for row in [row for run, row in asleep.items() if moved.get(run, -inf) > row.seen_at][:REVIVED]:
+            yield from _run(provider, target, met, row.build)
 
 
 def _run(provider: Provider, target: Target, met: _Met, build: Build) -> Reading[None]:

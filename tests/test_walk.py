@@ -30,7 +30,7 @@ class Server:
     cursors: Mapping[str | None, str] = field(default_factory=dict)
     """Instead of the right ones."""
     rejected: tuple[Rejected, ...] = ()
-    runs_moved: frozenset[str] = frozenset()
+    runs_moved: Mapping[str, float] = field(default_factory=dict)
     run_page: int = 100
     """Builds of a run that are shown at most."""
     asked: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Server:
         yield self._ask(f"run {build.run}")
         return self._page([one for one in self.newest_first if one.run == build.run][: self.run_page])
 
-    def moved(self, target: Target, since: float) -> Reading[frozenset[str]]:
+    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:
         assert target == WEB
         yield self._ask(f"moved since {since - NOW:g}")
         return self.runs_moved
@@ -381,7 +381,7 @@ def test_a_sweep_asks_for_what_lay_dormant_below_the_page_where_its_run_has_move
     asleep = [build(f"m{n}", WAITING, at=-9000 - n) for n in range(3)]
     known = reader([*asleep, *many(120, begin=-8000, prefix="newer")], HUGE)
     known.server.builds_ = [moved(one, SUCCESS) if one.id == "m1" else one for one in known.server.builds_]
-    known.server.runs_moved = frozenset({"m1", "something else"})
+    known.server.runs_moved = {"m0": NOW - 5, "m1": NOW + 5, "something else": NOW + 5}
     known.walk(3600, swept_at=NOW)
     assert known.asked == ["100", f"moved since {-OVERLAP:g}", "run m1"]
     assert known.history.rows["m1"].build.outcome is SUCCESS
@@ -390,7 +390,7 @@ def test_a_sweep_asks_for_what_lay_dormant_below_the_page_where_its_run_has_move
 def test_a_sweep_asks_for_so_many_runs_and_no_more() -> None:
     asleep = [build(f"m{n}", WAITING, at=-9000 - n) for n in range(REVIVED + 10)]
     known = reader([*asleep, *many(120, begin=-8000, prefix="newer")], HUGE)
-    known.server.runs_moved = frozenset(one.id for one in asleep)
+    known.server.runs_moved = {one.id: NOW + 5 for one in asleep}
     known.walk(3600, swept_at=NOW)
     assert len(known.asked) == 2 + REVIVED
 
@@ -398,7 +398,7 @@ def test_a_sweep_asks_for_so_many_runs_and_no_more() -> None:
 def test_nothing_dormant_is_asked_for_between_two_sweeps() -> None:
     asleep = build("m", WAITING, at=-9000)
     known = reader([asleep, *many(120, begin=-8000, prefix="newer")], HUGE)
-    known.server.runs_moved = frozenset({"m"})
+    known.server.runs_moved = {"m": NOW + 5}
     known.walk(60)
     assert known.asked == ["5"]
 

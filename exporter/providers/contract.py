@@ -153,8 +153,8 @@ class Provider(Protocol):
     def run(self, target: Target, build: Build) -> Reading[Page]:
         """Give the builds of the run that a build belongs to, each attempt; where the API has no runs, that build."""
 
-    def moved(self, target: Target, since: float) -> Reading[frozenset[str]]:
-        """Give the runs in which something changed since a time of the server's; none where the API does not tell."""
+    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:
+        """Give when each run last changed that did since a time of the server's; none where the API does not tell."""
 
     def build(self, target: Target, build_id: str) -> Reading[Page]:
         """Give one build, as a page of one."""

@@ -154,16 +154,17 @@ class GitLab:
         answer = yield from self._ask(Request("build", where, (("per_page", "100"), ("include_retried", "true"))))
         return page_from(sequence(decode(answer), "the answer"), "created_at", self._build_from)
 
-    def moved(self, target: Target, since: float) -> Reading[frozenset[str]]:
-        """Give the pipelines that were updated since, at most 100; v3 knows none."""
+    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:
+        """Give when each pipeline was updated that was since, at most 100; v3 knows none."""
         if self.source.api == "v3":
             yield from ()
-            return frozenset()
+            return {}
         after = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
         asked = (("per_page", "100"), ("order_by", "updated_at"), ("updated_after", after))
         answer = yield from self._ask(Request("pipelines", self._of_project(target, "pipelines"), asked))
-        pipelines = [record for record in sequence(decode(answer), "the answer") if isinstance(record, dict)]
-        return frozenset(found for pipeline in pipelines if (found := identifier(pipeline.get("id"))))
+        records = [record for record in sequence(decode(answer), "the answer") if isinstance(record, dict)]
+        updated = ((identifier(record.get("id")), instant(record.get("updated_at"))) for record in records)
+        return {run: at for run, at in updated if run is not None and at is not None}
 
     def discover(self, listed: Collection[str] = ()) -> Reading[Discovery]:  # noqa: ARG002  # it has no lists
         """Give the configured projects, and of v4 those of the configured groups that build.

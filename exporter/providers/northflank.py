@@ -119,10 +119,10 @@ class Northflank:
         """Give the build: it is its own run."""
         return (yield from self.build(target, build.id))
 
-    def moved(self, target: Target, since: float) -> Reading[frozenset[str]]:  # noqa: ARG002  # nothing to ask
+    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:  # noqa: ARG002  # nothing to ask
         """Give nothing: what ended here stays so."""
         yield from ()
-        return frozenset()
+        return {}
 
     def services(self, project: str) -> Reading[ServiceList]:
         """Give a project's services; one request for up to 100 of them tells which build status changed, and when.
