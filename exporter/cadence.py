@@ -130,7 +130,7 @@ def overdue(durations: Sequence[float], before: float, elapsed: float) -> float:
     longer = durations[bisect_right(durations, before) :]
     mean = max(SOONEST, before if durations else USUAL)
     since = max(0.0, elapsed - max(0.0, before))  # some builds were created in the future, by what is told
-    fallback = since - mean * (1 - exp(-since / mean))
+    fallback = max(0.0, since - mean * (1 - exp(-since / mean)))  # the difference of two that are almost equal
     return (sum(max(0.0, elapsed - duration) for duration in longer) + fallback) / (len(longer) + 1)
 
 
