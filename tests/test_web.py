@@ -128,7 +128,7 @@ def test_a_deadline_that_leaves_nothing_means_an_answer_at_once(simulator: Simul
         begun = time.monotonic()
         reply = exporter.ask(headers={"X-Prometheus-Scrape-Timeout-Seconds": given})
         assert reply.status == 200
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 5.0, "it waited, as it does for 10 s where nothing is said"
 
 
 def test_one_source_down_one_hanging_and_one_answering_500_hold_up_no_other() -> None:
@@ -157,7 +157,7 @@ def test_one_source_down_one_hanging_and_one_answering_500_hold_up_no_other() ->
             assert not first.targets("hanging")
             begun = time.monotonic()
             assert exporter.scrape(3).targets("healthy") == {*SERVICES, "job-0"}
-            assert time.monotonic() - begun < 1.0, "the same late reads were waited for twice"
+            assert time.monotonic() - begun < 2.4, "the same late reads were waited for twice"
 
 
 def test_many_hanging_targets_take_no_reader_from_another_source() -> None:
