@@ -238,6 +238,10 @@ class Collector:
         """Read everything that is due, and what discovery finds by that, without a deadline."""
         for _ in range(3):
             wait([self.begin().done])
+        while self._flights:  # what a list that was asked last made necessary
+            with self._lock:
+                left = Round(self._flights.values())
+            wait([left.done])
 
     def discover(self) -> None:
         """List the targets of every source, and read none of them."""
