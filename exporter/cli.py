@@ -19,7 +19,7 @@ from exporter.meters import FAMILIES
 from exporter.metrics import WINDOW
 from exporter.settings import Settings
 from exporter.simulated import simulated_settings
-from exporter.simulator.demo import demo_world
+from exporter.simulator.demo import DEMO_LIMIT, demo_world
 from exporter.simulator.limit import Limit
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import world
@@ -81,8 +81,10 @@ def serve(config_file: Path, **options: Any) -> None:
 def demo(**options: Any) -> None:
     """Answer scrapes about a simulated Northflank and GitLab: no account, no token."""
     logs.configure(options["log_level"], options["log_format"])
-    with Simulator(demo_world()) as simulator:
-        settings = simulated_settings(simulator.url)
+    made = demo_world()
+    # Two servers: what one allows to one token is one allowance.
+    with Simulator(made, rate_limit=DEMO_LIMIT) as northflank, Simulator(made, rate_limit=DEMO_LIMIT) as gitlab:
+        settings = simulated_settings(northflank.url, gitlab.url)
         answer_scrapes(settings, lambda: settings, **options)
 
 

@@ -27,15 +27,13 @@ from exporter.metrics import TARGET_LABELS, WINDOW
 from exporter.settings import GitLabSource, NorthflankSource, Settings
 from exporter.simulated import simulated_settings
 from exporter.simulator import Simulator, demo_world
+from exporter.simulator.demo import DEMO_LIMIT
 from exporter.values import FromFile
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 NOT_IN_THE_DEMO = {
     "ci_build_target_errors": "no target of the demo fails",
-    "ci_build_source_ratelimit_limit": "the demo's providers name no limit",
-    "ci_build_source_ratelimit_remaining": "the same",
-    "ci_build_source_ratelimit_reset_timestamp_seconds": "the same",
     "ci_build_source_rejected_records": "every record of the demo makes sense",
     "ci_build_source_webhook_events": "the demo's providers deliver nothing",
 }
@@ -146,10 +144,10 @@ def test_every_family_that_the_readme_names_exists() -> None:
 
 @cache
 def demo(drop: frozenset[str] = frozenset()) -> str:
-    """What the demo exposes with every histogram on, as OpenMetrics."""
-    with Simulator(demo_world()) as simulator:
-        settings = simulated_settings(simulator.url)
-        shown = settings.metrics.model_copy(update={"histograms": ("conclude", "queue", "run"), "drop": tuple(drop)})
+    """What the demo exposes, as OpenMetrics."""
+    with Simulator(demo_world(), rate_limit=DEMO_LIMIT) as simulator:
+        settings = simulated_settings(simulator.url, simulator.url)
+        shown = settings.metrics.model_copy(update={"drop": tuple(drop)})
         collector = Collector(settings.model_copy(update={"metrics": shown}))
         collector.collect()
         text = collector.expose(Format.OPENMETRICS).decode()

@@ -6,6 +6,7 @@ Mostly healthy, at different rates and durations, and one of each kind of troubl
 `job/platform/seed-data` has never built.
 """
 
+from exporter.simulator.limit import Limit
 from exporter.simulator.world import (
     AUDIT,
     BUILD,
@@ -28,6 +29,8 @@ from exporter.simulator.world import (
 )
 
 NO_BUILDS = Habits(0.0)
+DEMO_LIMIT = Limit(2000, HOUR)
+"""What each provider of the demo allows: more than it needs, so that what is left can be seen."""
 
 
 def demo_world() -> World:
