@@ -42,9 +42,16 @@ class Authentication(AuthBase):
         return request
 
 
-def new_session() -> requests.Session:
-    """A session for one thread: one kept connection, no retries, no cookies."""
+def new_session(url: str, verify: bool | str) -> requests.Session:  # noqa: FBT001  # as requests calls it
+    """A session for one thread and origin: one kept connection, no retries, no cookies.
+
+    The environment is asked for a proxy once, not with every request. `verify` is kept as given: requests would let
+    REQUESTS_CA_BUNDLE win over it.
+    """
     session = requests.Session()
+    session.proxies = requests.utils.get_environ_proxies(url)
+    session.verify = verify
+    session.trust_env = False
     session.headers = requests.structures.CaseInsensitiveDict(
         {
             "User-Agent": f"ci-build-exporter/{__version__}",

@@ -107,14 +107,18 @@ class Fetch:
         prepared = requests.Request(
             method, self._url + path + query, headers=sent, data=body, auth=Authentication(secret)
         )
-        return self._observed(self._session(), request.operation, prepared, asked)
+        try:
+            session = self._session()
+        except ValueError as error:  # nobody can say which proxy is for what is no address
+            raise failed(requests.exceptions.InvalidURL(str(error)), asked) from None
+        return self._observed(session, request.operation, prepared, asked)
 
     def _observed(self, session: requests.Session, operation: str, request: requests.Request, asked: Asked) -> Answer:
         """Ask, and tell `observe` how it went, however it went."""
         begun, asked_at = time.monotonic(), self._clock()
         code, headers, at = "unreachable", dict[str, str](), None
         try:
-            with closing(_sent(session, request, verify=self._verify, deadline=begun + asked.timeout)) as response:
+            with closing(_sent(session, request, deadline=begun + asked.timeout)) as response:
                 at = self._clock()
                 code = str(response.status_code)
                 headers = {name.lower(): value for name, value in response.headers.items()}
@@ -132,7 +136,7 @@ class Fetch:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = new_session()
+            session = new_session(self._url, self._verify)
             self._local.session = session
         with self._lock:
             if self._closed:
@@ -148,20 +152,17 @@ class Fetch:
                 session.close()
 
 
-def _sent(
-    session: requests.Session, request: requests.Request, *, verify: bool | str, deadline: float
-) -> requests.Response:
+def _sent(session: requests.Session, request: requests.Request, *, deadline: float) -> requests.Response:
     """The head of the answer, its body not read yet. `deadline` is of the monotonic clock."""
     prepared = session.prepare_request(request)
-    # Passed by hand: of a session's own `verify` the environment's REQUESTS_CA_BUNDLE would win over `tls.ca_file`.
-    settings: Any = session.merge_environment_settings(prepared.url, {}, True, verify, None)  # noqa: FBT003
     # Not `session.send`: followed or not, it reads a redirect's body without a bound and takes its address apart.
     adapter = session.get_adapter(prepared.url or "")
+    settings: Any = {"verify": session.verify, "proxies": session.proxies}
     for last in (False, True):
         left = max(0.001, deadline - time.monotonic())
         timeout: Any = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, left), total=left)
         try:
-            return adapter.send(prepared, timeout=timeout, **settings)
+            return adapter.send(prepared, stream=True, timeout=timeout, **settings)
         except requests.ConnectionError as error:
             if last or request.method != "GET" or not any(isinstance(cause, Dead) for cause in causes(error)):
                 raise

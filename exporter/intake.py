@@ -165,8 +165,9 @@ class Intake:
                 self.meters.rejected(origin.name, rejected.reason)
         if subject.history.baseline is not None and untold(subject.history, history, now - origin.skew):
             subject.announced = origin.webhook.projects[subject.target.project] = False
-        self._merged(origin, subject, history, now, show=walked.missed)
-        self._current(origin, subject, now)
+        recovered = self._recovered(subject)
+        self._merged(origin, subject, history, now, show=walked.missed or recovered)
+        self._refreshed(subject, now)
         self._schedule(origin, subject, now)
 
     def _schedule(self, origin: Origin, subject: Subject, now: float) -> None:
@@ -250,11 +251,19 @@ class Intake:
 
     def _current(self, origin: Origin, subject: Subject, now: float) -> None:
         """The target is known to be as it is shown."""
-        if subject.up is not True:
-            if subject.up is False:
-                log.info("read again", target=subject.target.address)
-            subject.up, subject.error = True, ""
+        if self._recovered(subject):
             self.display.show(origin, subject, now)
+        self._refreshed(subject, now)
+
+    def _recovered(self, subject: Subject) -> bool:
+        """Note that the target can be read; whether that is news, to be shown."""
+        before = subject.up
+        if before is False:
+            log.info("read again", target=subject.target.address)
+        subject.up, subject.error = True, ""
+        return before is not True
+
+    def _refreshed(self, subject: Subject, now: float) -> None:
         subject.refreshed_at = max(now, subject.refreshed_at or now)
         self.display.refreshed(subject.target, subject.refreshed_at)
 

@@ -45,10 +45,9 @@ def runs(builds: Iterable[Build]) -> list[Run]:
 
 def _run(run: str, builds: list[Build]) -> Run:
     if len(builds) == 1:
-        newest = builds
-    else:
-        attempts = {build.name: build for build in sorted(builds, key=age_key)}
-        newest = list(attempts.values())
+        return _of_one(run, builds[0])
+    attempts = {build.name: build for build in sorted(builds, key=age_key)}
+    newest = list(attempts.values())
     failures = [build for build in newest if build.concluded and build.outcome in FAILED]
     successes = [build for build in newest if build.outcome is Outcome.SUCCESS]
     succeeded = bool(successes) and not failures and not any(build.unfinished for build in newest)
@@ -66,3 +65,10 @@ def _run(run: str, builds: list[Build]) -> Run:
         decided_at=decided_at,
         failure=max(failures, key=age_key) if failures else None,
     )
+
+
+def _of_one(run: str, build: Build) -> Run:
+    failed = build.concluded and build.outcome in FAILED
+    succeeded = build.outcome is Outcome.SUCCESS and not build.unfinished
+    decided_at = build.concluded_at if failed or succeeded else None
+    return Run(run, build.created_at, failed, succeeded, decided_at, build if failed else None)
