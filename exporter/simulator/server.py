@@ -94,6 +94,11 @@ class Simulator:
         """`http://127.0.0.1:40123`, for each provider the base that its clients are told."""
         return f"http://{self._listen[0]}:{self.port}"
 
+    @property
+    def now(self) -> float:
+        """What its clock shows, in epoch seconds; its answers are dated by it."""
+        return self._clock()
+
     def start(self) -> None:
         """Listens and serves, in threads of its own. Raises OSError where the address cannot be had."""
         self.stopping.clear()
@@ -250,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers["content-encoding"] = "gzip"
         lines = [
             f"HTTP/1.1 {answer.status} Simulated",
-            f"date: {self.date_time_string()}",
+            f"date: {self.date_time_string(self.server.simulator.now)}",
             f"content-length: {len(body)}",
         ]
         head = "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode("latin-1")
