@@ -15,6 +15,7 @@ import io
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -49,7 +50,8 @@ def new_session(url: str, verify: bool | str) -> requests.Session:  # noqa: FBT0
     REQUESTS_CA_BUNDLE win over it.
     """
     session = requests.Session()
-    session.proxies = requests.utils.get_environ_proxies(url)
+    with suppress(ValueError):  # the url is no address: the first request says so
+        session.proxies = requests.utils.get_environ_proxies(url)
     session.verify = verify
     session.trust_env = False
     session.headers = requests.structures.CaseInsensitiveDict(

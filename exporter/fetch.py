@@ -107,11 +107,7 @@ class Fetch:
         prepared = requests.Request(
             method, self._url + path + query, headers=sent, data=body, auth=Authentication(secret)
         )
-        try:
-            session = self._session()
-        except ValueError as error:  # nobody can say which proxy is for what is no address
-            raise failed(requests.exceptions.InvalidURL(str(error)), asked) from None
-        return self._observed(session, request.operation, prepared, asked)
+        return self._observed(self._session(), request.operation, prepared, asked)
 
     def _observed(self, session: requests.Session, operation: str, request: requests.Request, asked: Asked) -> Answer:
         """Ask, and tell `observe` how it went, however it went."""
