@@ -1,0 +1,1 @@
+"""What is built upon the metrics: alerts, recording rules and dashboards."""

@@ -1,0 +1,87 @@
+"""The parts of PromQL that the dashboards share.
+
+Replicas show the same builds: `one` makes one series of what several show, and comes first. Each replica makes requests of
+its own: those are summed.
+"""
+
+OF_TARGET = 'source=~"$source",project=~"$project",target=~"$target"'
+OF_BRANCH = f'{OF_TARGET},branch=~"$branch"'
+OF_SOURCE = 'source=~"$source"'
+OF_PROCESS = 'job=~"$job",instance=~"$instance"'
+
+TARGET = "source, project, kind, target"
+BRANCH = f"{TARGET}, branch"
+
+DECIDED = 'outcome=~"success|failure|error|timeout"'
+"""What counts for the success ratio."""
+FAILED = 'outcome=~"failure|error|timeout"'
+UNFINISHED = 'outcome=~"pending|executing"'
+SUCCESS = 'outcome="success"'
+
+
+def of(scope: str, family: str, more: str = "") -> str:
+    """The family's series within a scope, one of those above."""
+    return f"{family}{{{scope}{',' if more else ''}{more}}}"
+
+
+def builds(family: str, more: str = "") -> str:
+    """A family of section "Recent builds" within the chosen targets and branches, one series of all replicas."""
+    return one(of(OF_BRANCH, family, more))
+
+
+def target(family: str, more: str = "") -> str:
+    """A family about the reading of targets, likewise."""
+    return one(of(OF_TARGET, family, more))
+
+
+def source(family: str, more: str = "") -> str:
+    """A family about a source, likewise."""
+    return one(of(OF_SOURCE, family, more))
+
+
+def one(series: str) -> str:
+    """One series of what several replicas show."""
+    return f"max without (instance, pod) ({series})"
+
+
+def concluded(within: str) -> str:
+    """Builds that concluded within a range, such as `1h`: the increase of each replica, then one of them."""
+    return one(f"increase({of(OF_BRANCH, 'ci_build_concluded_total')}[{within}])")
+
+
+def success_ratio(labels: str) -> str:
+    """The window's success ratio by some labels: a ratio of sums, not a mean of ratios."""
+    succeeded = f"sum by ({labels}) ({builds('ci_build_window_builds', SUCCESS)})"
+    return f"{succeeded} / (sum by ({labels}) ({builds('ci_build_window_builds', DECIDED)}) > 0)"
+
+
+def buckets(labels: str, family: str, more: str = "") -> str:
+    """The buckets of a gauge histogram summed by `le` and other labels. They are the window's builds: no `rate()`."""
+    return f"sum by ({labels}) ({builds(f'{family}_bucket', more)})"
+
+
+def quantile(share: float, labels: str, family: str, more: str = "") -> str:
+    """Within what time that share of the window's builds are done."""
+    return f"histogram_quantile({share}, {buckets(labels, family, more)})"
+
+
+def mean(labels: str, family: str, more: str = "") -> str:
+    """The mean of a gauge histogram."""
+    total = f"sum by ({labels}) ({builds(f'{family}_gsum', more)})"
+    return f"{total} / (sum by ({labels}) ({builds(f'{family}_gcount', more)}) > 0)"
+
+
+def restore_time(labels: str) -> str:
+    """The mean time from the first failure to the success that followed, in the window."""
+    seconds = f"sum by ({labels}) ({builds('ci_build_window_restore_seconds')})"
+    return f"{seconds} / (sum by ({labels}) ({builds('ci_build_window_restores')}) > 0)"
+
+
+def count(condition: str) -> str:
+    """How many series fulfil a condition; 0 where none does."""
+    return f"count({condition}) or vector(0)"
+
+
+def milliseconds(seconds: str) -> str:
+    """A time stamp as Grafana's units of time take it."""
+    return f"{seconds} * 1000"

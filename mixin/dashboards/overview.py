@@ -1,0 +1,224 @@
+"""The overview: what is broken now, how often builds succeed, how long they take."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from mixin.dashboards import variables
+from mixin.dashboards.boards import OVERVIEW, TARGET, board, broken_branches, failed_builds
+from mixin.dashboards.expressions import (
+    SUCCESS,
+    buckets,
+    builds,
+    concluded,
+    count,
+    milliseconds,
+    quantile,
+    success_ratio,
+    target,
+)
+from mixin.dashboards.expressions import TARGET as OF_TARGET
+from mixin.dashboards.panels import (
+    BLUE,
+    BROKEN_OR_PASSING,
+    GREEN,
+    ORANGE,
+    OUTCOMES,
+    PURPLE,
+    RED,
+    YELLOW,
+    About,
+    Column,
+    Query,
+    bars,
+    detail,
+    heat,
+    lines,
+    rows,
+    stats,
+    timeline,
+)
+
+LATENCY = "ci_build_conclude_latency_seconds"
+NAMED = 'branch!="other"'
+"""Series of one branch each: what `other` holds is of several."""
+BRANCH_IN_DETAIL = detail(TARGET, "source", "project", "target", "branch")
+TARGET_IN_DETAIL = detail(TARGET, "source", "project", "target")
+
+
+def dashboard() -> Dashboard:
+    """All that is chosen, over a day."""
+    return board(
+        OVERVIEW,
+        "CI builds / Overview",
+        "What is broken now, how often builds succeed and how long they take, of all targets that ci-build-exporter reads.",
+        since="now-24h",
+        variables=variables.builds(),
+        events=[broken_branches(), failed_builds(enable=False)],
+        sections=[
+            ("Now", [*_now(), _broken()]),
+            ("Success", [_status(), _success(), _throughput()]),
+            ("Time", [_quantiles(), _heat()]),
+            ("Which to look at", [_slowest(), _flakiest()]),
+        ],
+    )
+
+
+def _now() -> list[Builder[Panel]]:
+    broken = f"{builds('ci_build_last_success', NAMED)} == 0"
+    pending = builds("ci_build_window_builds", 'outcome="pending"')
+    executing = builds("ci_build_window_builds", 'outcome="executing"')
+    stuck = f"time() - {builds('ci_build_oldest_unfinished_created_timestamp_seconds')} > 3600"
+    flaky = f"sum by ({OF_TARGET}) ({builds('ci_build_window_flaky_commits')}) > 0"
+
+    def number(title: str, description: str, query: str, steps: dict[float, str] | None = None) -> Builder[Panel]:
+        return stats(About(title, description, width=4, height=4), Query(query), steps=steps)
+
+    return [
+        number("Broken", "Named branches whose newest decided run failed.", count(broken), {1: RED}),
+        number("Running", "Builds that are being executed.", f"sum({executing})"),
+        number("Queued", "Builds that wait to be executed; not those that wait for a person.", f"sum({pending})"),
+        number(
+            "Stuck",
+            "Targets and branches with a build that was created an hour ago or earlier and has not ended.",
+            count(stuck),
+            {1: ORANGE},
+        ),
+        number(
+            "Flaky",
+            "Targets with a commit in the window on which the same build both failed and succeeded.",
+            count(flaky),
+            {1: YELLOW},
+        ),
+        number(
+            "Unreadable",
+            "Targets whose last read failed: what is shown of them is as it was before.",
+            count(f"{target('ci_build_target_up')} == 0"),
+            {1: RED},
+        ),
+    ]
+
+
+def _broken() -> Builder[Panel]:
+    return rows(
+        About(
+            "Broken now",
+            "Branches whose newest decided run failed, the one with most failed runs in a row first. A click on a branch "
+            "leads to its target in detail.",
+            width=24,
+            height=7,
+        ),
+        (
+            Column("source", "Source"),
+            Column("project", "Project"),
+            Column("target", "Target", link=TARGET_IN_DETAIL),
+            Column("branch", "Branch", link=BRANCH_IN_DETAIL),
+            Column("Value #A", "Broken since", unit="dateTimeFromNow"),
+            Column("Value #B", "Failed runs in a row", decimals=0, bar=True),
+            Column("build_id", "Last failing build"),
+            Column("sha", "Commit"),
+            Column("outcome", "Outcome"),
+        ),
+        Query(milliseconds(builds("ci_build_broken_since_timestamp_seconds"))),
+        Query(f"{builds('ci_build_consecutive_failures')} > 0"),
+        Query(builds("ci_build_last_failed_info")),
+        by="Failed runs in a row",
+        empty="nothing is broken",
+    )
+
+
+def _status() -> Builder[Panel]:
+    success = builds("ci_build_last_success", NAMED)
+    return timeline(
+        About(
+            "Status",
+            "Named branches that were broken at some time of the range, and when. What was never broken is left out.",
+            "none",
+            width=24,
+            height=9,
+        ),
+        Query(f"{success} and (min_over_time(({success})[$__range:$__interval] @ end()) == 0)", "{{target}} {{branch}}"),
+        BROKEN_OR_PASSING,
+    )
+
+
+def _success() -> Builder[Panel]:
+    return lines(
+        About(
+            "Success ratio",
+            "Successes among the window's builds that ended in success, failure, error or timeout: a ratio of sums by project.",
+            "percentunit",
+        ),
+        Query(success_ratio("source, project"), "{{source}} {{project}}"),
+    ).max(1)
+
+
+def _throughput() -> Builder[Panel]:
+    return bars(
+        About(
+            "Builds that concluded within an hour",
+            "By outcome. A skipped build was never executed, an allowed failure fails no run.",
+        ),
+        Query(f"sum by (outcome) ({concluded('1h')}) > 0", "{{outcome}}"),
+        every="1h",
+        colors=OUTCOMES,
+    )
+
+
+def _quantiles() -> Builder[Panel]:
+    return lines(
+        About(
+            "Within what time builds conclude",
+            "Half, nine of ten and 99 of 100 successful builds of the window conclude within this time after their creation. "
+            "Exemplars are builds, with their ids.",
+            "s",
+        ),
+        *(Query(quantile(share, "le", LATENCY, SUCCESS), name, exemplars=True) for name, share in SHARES.items()),
+        colors={"p50": GREEN, "p90": BLUE, "p99": PURPLE},
+    )
+
+
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+
+def _heat() -> Builder[Panel]:
+    return heat(
+        About(
+            "How long builds take",
+            "Successful builds of the window by the time from their creation to their conclusion. Exemplars are builds.",
+            "s",
+        ),
+        Query(buckets("le", LATENCY, SUCCESS), "{{le}}", exemplars=True),
+    )
+
+
+def _slowest() -> Builder[Panel]:
+    return rows(
+        About("Slowest targets", "The ten targets of which nine of ten successful builds take longest to conclude.", "s"),
+        (
+            Column("source", "Source"),
+            Column("project", "Project"),
+            Column("target", "Target", link=TARGET_IN_DETAIL),
+            Column("Value", "Nine of ten within", unit="s", bar=True, width=280),
+        ),
+        Query(f"topk(10, {quantile(0.9, f'{OF_TARGET}, le', LATENCY, SUCCESS)})"),
+        by="Nine of ten within",
+    )
+
+
+def _flakiest() -> Builder[Panel]:
+    return rows(
+        About(
+            "Flakiest targets",
+            "The ten targets with most commits in the window on which the same build both failed and succeeded.",
+        ),
+        (
+            Column("source", "Source"),
+            Column("project", "Project"),
+            Column("target", "Target", link=TARGET_IN_DETAIL),
+            Column("Value", "Flaky commits", decimals=0, bar=True, width=280),
+        ),
+        Query(f"topk(10, sum by ({OF_TARGET}) ({builds('ci_build_window_flaky_commits')}) > 0)"),
+        by="Flaky commits",
+        empty="none is flaky",
+    )

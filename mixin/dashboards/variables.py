@@ -1,0 +1,61 @@
+"""The variables at the top of the dashboards, and the data source that all their queries ask."""
+
+from grafana_foundation_sdk.builders.dashboard import DatasourceVariable, QueryVariable
+from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh, VariableSort
+
+DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+
+def datasource() -> DatasourceVariable:
+    """Which Prometheus."""
+    return DatasourceVariable("datasource").label("Data source").type("prometheus").description("The Prometheus to ask")
+
+
+def choice(name: str, label: str, description: str, series: str) -> QueryVariable:
+    """The values of a label of some series: several can be chosen, or all."""
+    return (
+        QueryVariable(name)
+        .label(label)
+        .description(description)
+        .datasource(DATASOURCE)
+        .query({"query": f"label_values({series}, {name})", "refId": f"variable-{name}"})
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+        .multi(True)
+        .include_all(True)
+    )
+
+
+def source() -> QueryVariable:
+    """Which sources."""
+    return choice("source", "Source", "As named in the configuration", "ci_build_source_targets").all_value(".*")
+
+
+def builds() -> tuple[QueryVariable, ...]:
+    """Which builds: each choice narrows those after it."""
+    up, created = "ci_build_target_up", "ci_build_last_created_timestamp_seconds"
+    narrowing = (
+        choice("project", "Project", "On GitLab the project's path", f'{up}{{source=~"$source"}}'),
+        choice(
+            "target",
+            "Target",
+            "A service or a job of Northflank, a project of GitLab",
+            f'{up}{{source=~"$source",project=~"$project"}}',
+        ),
+        choice(
+            "branch",
+            "Branch",
+            "A branch that metrics.branches names, or all others as other",
+            f'{created}{{source=~"$source",project=~"$project",target=~"$target"}}',
+        ),
+    )
+    return source(), *(variable.all_value(".*") for variable in narrowing)
+
+
+def processes() -> tuple[QueryVariable, ...]:
+    """Which exporters. All is the list of them, not `.*`: other processes have families of the same names."""
+    info = "ci_build_exporter_build_info"
+    return (
+        choice("job", "Job", "The scrape job of the exporter", info),
+        choice("instance", "Instance", "A replica of the exporter", f'{info}{{job=~"$job"}}'),
+    )
