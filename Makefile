@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest test-versions bench-allowance bench-scale clean
+.PHONY: help demo test lint format pytest test-versions dashboards bench-allowance bench-scale image image-test clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -39,14 +39,23 @@ test-versions:  ## run the tests on each supported Python that is here, and say 
 	done; \
 	if [ -n "$$missing" ]; then echo "not here, so not tested: Python$$missing"; fi
 
+dashboards: $(VENV)/.develops  ## write the JSON of mixin/dashboards from its Python
+	$(BIN)/python -m mixin.dashboards
+
 bench-allowance: $(VENV)/.develops  ## write docs/allowance.md: requests and delays of simulated days; takes some minutes
 	$(BIN)/python -m bench.allowance --output docs/allowance.md
 
 bench-scale: $(VENV)/.develops  ## how fast 200 targets of a slow provider are read
 	$(BIN)/python -m bench.scale
 
+image:  ## build the image with docker, podman or buildah: make image IMAGE=… BASE=…
+	VENV=$(VENV) IMAGE='$(IMAGE)' BASE='$(BASE)' .ci/image
+
+image-test: $(VENV)/.develops  ## build the image, run it as its user with a read-only root, and scrape its demo
+	VENV=$(VENV) BASE='$(BASE)' .ci/image-test
+
 clean:  ## remove what the other targets made
-	rm -rf .venv .venv-* tests/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .image .venv .venv-* tests/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # Set-up happens once, and again when pyproject.toml changes.
 

@@ -30,7 +30,9 @@ class Event(AnnotationQuery):
     The schema knows neither its fields of text nor that its target is a query.
     """
 
-    def __init__(self, name: str, color: str, expression: str, *, title: str, text: str, enable: bool) -> None:
+    def __init__(  # noqa: PLR0913 - an event is made of these
+        self, name: str, color: str, expression: str, *, title: str, text: str, enable: bool
+    ) -> None:
         super().__init__(name=name, datasource=DATASOURCE, enable=enable, icon_color=color, expr=expression)
         self.title, self.text = title, text
 

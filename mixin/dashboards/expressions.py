@@ -1,7 +1,7 @@
 """The parts of PromQL that the dashboards share.
 
-Replicas show the same builds: `one` makes one series of what several show, and comes first. Each replica makes requests of
-its own: those are summed.
+Replicas show the same builds: `one` makes one series of what several show, and comes first. Each replica makes
+requests of its own: those are summed.
 """
 
 OF_TARGET = 'source=~"$source",project=~"$project",target=~"$target"'
@@ -17,6 +17,9 @@ DECIDED = 'outcome=~"success|failure|error|timeout"'
 FAILED = 'outcome=~"failure|error|timeout"'
 UNFINISHED = 'outcome=~"pending|executing"'
 SUCCESS = 'outcome="success"'
+
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+"""The quantiles that are shown, by their names."""
 
 
 def of(scope: str, family: str, more: str = "") -> str:

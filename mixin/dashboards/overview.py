@@ -7,24 +7,26 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from mixin.dashboards import variables
 from mixin.dashboards.boards import OVERVIEW, TARGET, board, broken_branches, failed_builds
 from mixin.dashboards.expressions import (
+    OF_BRANCH,
+    SHARES,
     SUCCESS,
     buckets,
     builds,
     concluded,
     count,
     milliseconds,
+    of,
+    one,
     quantile,
     success_ratio,
     target,
 )
-from mixin.dashboards.expressions import TARGET as OF_TARGET
+from mixin.dashboards.expressions import TARGET as TARGET_LABELS
 from mixin.dashboards.panels import (
-    BLUE,
     BROKEN_OR_PASSING,
-    GREEN,
     ORANGE,
     OUTCOMES,
-    PURPLE,
+    QUANTILES,
     RED,
     YELLOW,
     About,
@@ -51,7 +53,7 @@ def dashboard() -> Dashboard:
     return board(
         OVERVIEW,
         "CI builds / Overview",
-        "What is broken now, how often builds succeed and how long they take, of all targets that ci-build-exporter reads.",
+        "What is broken now, how often builds succeed and how long they take: all that ci-build-exporter reads.",
         since="now-24h",
         variables=variables.builds(),
         events=[broken_branches(), failed_builds(enable=False)],
@@ -69,7 +71,7 @@ def _now() -> list[Builder[Panel]]:
     pending = builds("ci_build_window_builds", 'outcome="pending"')
     executing = builds("ci_build_window_builds", 'outcome="executing"')
     stuck = f"time() - {builds('ci_build_oldest_unfinished_created_timestamp_seconds')} > 3600"
-    flaky = f"sum by ({OF_TARGET}) ({builds('ci_build_window_flaky_commits')}) > 0"
+    flaky = f"sum by ({TARGET_LABELS}) ({builds('ci_build_window_flaky_commits')}) > 0"
 
     def number(title: str, description: str, query: str, steps: dict[float, str] | None = None) -> Builder[Panel]:
         return stats(About(title, description, width=4, height=4), Query(query), steps=steps)
@@ -103,8 +105,8 @@ def _broken() -> Builder[Panel]:
     return rows(
         About(
             "Broken now",
-            "Branches whose newest decided run failed, the one with most failed runs in a row first. A click on a branch "
-            "leads to its target in detail.",
+            "Named branches whose newest decided run failed, the one with most failed runs in a row first. A click "
+            "on a target or a branch shows it in detail.",
             width=24,
             height=7,
         ),
@@ -119,16 +121,17 @@ def _broken() -> Builder[Panel]:
             Column("sha", "Commit"),
             Column("outcome", "Outcome"),
         ),
-        Query(milliseconds(builds("ci_build_broken_since_timestamp_seconds"))),
-        Query(f"{builds('ci_build_consecutive_failures')} > 0"),
-        Query(builds("ci_build_last_failed_info")),
+        Query(milliseconds(builds("ci_build_broken_since_timestamp_seconds", NAMED))),
+        Query(f"{builds('ci_build_consecutive_failures', NAMED)} > 0"),
+        Query(builds("ci_build_last_failed_info", NAMED)),
         by="Failed runs in a row",
         empty="nothing is broken",
     )
 
 
 def _status() -> Builder[Panel]:
-    success = builds("ci_build_last_success", NAMED)
+    success = of(OF_BRANCH, "ci_build_last_success", NAMED)
+    was_broken = f"min without (instance, pod) (min_over_time({success}[$__range] @ end())) == 0"
     return timeline(
         About(
             "Status",
@@ -137,7 +140,7 @@ def _status() -> Builder[Panel]:
             width=24,
             height=9,
         ),
-        Query(f"{success} and (min_over_time(({success})[$__range:$__interval] @ end()) == 0)", "{{target}} {{branch}}"),
+        Query(f"{one(success)} and ({was_broken})", "{{target}} {{branch}}"),
         BROKEN_OR_PASSING,
     )
 
@@ -146,7 +149,7 @@ def _success() -> Builder[Panel]:
     return lines(
         About(
             "Success ratio",
-            "Successes among the window's builds that ended in success, failure, error or timeout: a ratio of sums by project.",
+            "Successes among the window's builds that ended in success, failure, error or timeout: a ratio of sums.",
             "percentunit",
         ),
         Query(success_ratio("source, project"), "{{source}} {{project}}"),
@@ -159,7 +162,7 @@ def _throughput() -> Builder[Panel]:
             "Builds that concluded within an hour",
             "By outcome. A skipped build was never executed, an allowed failure fails no run.",
         ),
-        Query(f"sum by (outcome) ({concluded('1h')}) > 0", "{{outcome}}"),
+        Query(f"sum by (outcome) ({concluded('1h')})", "{{outcome}}"),
         every="1h",
         colors=OUTCOMES,
     )
@@ -169,23 +172,20 @@ def _quantiles() -> Builder[Panel]:
     return lines(
         About(
             "Within what time builds conclude",
-            "Half, nine of ten and 99 of 100 successful builds of the window conclude within this time after their creation. "
-            "Exemplars are builds, with their ids.",
+            "Half, nine of ten and 99 of 100 successful builds of the window conclude within this time of their "
+            "creation. Exemplars are builds, with their ids.",
             "s",
         ),
         *(Query(quantile(share, "le", LATENCY, SUCCESS), name, exemplars=True) for name, share in SHARES.items()),
-        colors={"p50": GREEN, "p90": BLUE, "p99": PURPLE},
+        colors=QUANTILES,
     )
-
-
-SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 def _heat() -> Builder[Panel]:
     return heat(
         About(
             "How long builds take",
-            "Successful builds of the window by the time from their creation to their conclusion. Exemplars are builds.",
+            "Successful builds of the window by the time from their creation to their conclusion, with exemplars.",
             "s",
         ),
         Query(buckets("le", LATENCY, SUCCESS), "{{le}}", exemplars=True),
@@ -194,14 +194,16 @@ def _heat() -> Builder[Panel]:
 
 def _slowest() -> Builder[Panel]:
     return rows(
-        About("Slowest targets", "The ten targets of which nine of ten successful builds take longest to conclude.", "s"),
+        About(
+            "Slowest targets", "The ten targets of which nine of ten successful builds take longest to conclude.", "s"
+        ),
         (
             Column("source", "Source"),
             Column("project", "Project"),
             Column("target", "Target", link=TARGET_IN_DETAIL),
             Column("Value", "Nine of ten within", unit="s", bar=True, width=280),
         ),
-        Query(f"topk(10, {quantile(0.9, f'{OF_TARGET}, le', LATENCY, SUCCESS)})"),
+        Query(f"topk(10, {quantile(0.9, f'{TARGET_LABELS}, le', LATENCY, SUCCESS)})"),
         by="Nine of ten within",
     )
 
@@ -218,7 +220,7 @@ def _flakiest() -> Builder[Panel]:
             Column("target", "Target", link=TARGET_IN_DETAIL),
             Column("Value", "Flaky commits", decimals=0, bar=True, width=280),
         ),
-        Query(f"topk(10, sum by ({OF_TARGET}) ({builds('ci_build_window_flaky_commits')}) > 0)"),
+        Query(f"topk(10, sum by ({TARGET_LABELS}) ({builds('ci_build_window_flaky_commits')}) > 0)"),
         by="Flaky commits",
         empty="none is flaky",
     )

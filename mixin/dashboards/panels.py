@@ -37,6 +37,7 @@ OUTCOMES = {
     "executing": "dark-blue",
 }
 """The colour of an outcome, the same on every panel."""
+QUANTILES = {"p50": GREEN, "p90": BLUE, "p99": PURPLE}
 BROKEN_OR_PASSING = ValueMap(
     {"0": ValueMappingResult("broken", RED, index=0), "1": ValueMappingResult("passing", GREEN, index=1)}
 )

@@ -8,6 +8,7 @@ from mixin.dashboards import variables
 from mixin.dashboards.boards import TARGET, board, broken_branches, failed_builds
 from mixin.dashboards.expressions import (
     OF_TARGET,
+    SHARES,
     SUCCESS,
     UNFINISHED,
     buckets,
@@ -22,14 +23,11 @@ from mixin.dashboards.expressions import (
     success_ratio,
     target,
 )
-from mixin.dashboards.expressions import TARGET as TARGET_LABELS
 from mixin.dashboards.panels import (
-    BLUE,
     BROKEN_OR_PASSING,
-    GREEN,
     ORANGE,
     OUTCOMES,
-    PURPLE,
+    QUANTILES,
     RED,
     YES_OR_NO,
     About,
@@ -44,11 +42,15 @@ from mixin.dashboards.panels import (
     timeline,
 )
 
-LATENCY, QUEUE, RUN = "ci_build_conclude_latency_seconds", "ci_build_queue_latency_seconds", "ci_build_run_duration_seconds"
-SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-COLORS = {"p50": GREEN, "p90": BLUE, "p99": PURPLE}
+LATENCY, QUEUE, RUN = (
+    "ci_build_conclude_latency_seconds",
+    "ci_build_queue_latency_seconds",
+    "ci_build_run_duration_seconds",
+)
 NAME = "{{target}} {{branch}}"
-WHICH = (Column("target", "Target"), Column("branch", "Branch"))
+TARGET_COLUMNS = (Column("project", "Project"), Column("target", "Target"))
+BRANCH_COLUMNS = (*TARGET_COLUMNS, Column("branch", "Branch"))
+BUILD_COLUMNS = (Column("build_id", "Build"), Column("sha", "Commit"))
 
 
 def dashboard() -> Dashboard:
@@ -56,7 +58,7 @@ def dashboard() -> Dashboard:
     return board(
         TARGET,
         "CI builds / Target",
-        "One target of ci-build-exporter in detail: choose it above. With several, what can be summed is.",
+        "One target of ci-build-exporter in detail: choose it above. Of several chosen ones what can be summed is.",
         since="now-7d",
         variables=variables.builds(),
         events=[broken_branches(), failed_builds(enable=True)],
@@ -64,28 +66,27 @@ def dashboard() -> Dashboard:
             ("Now", [*_now(), _branches(), _last(), _last_failed()]),
             ("Success", [_status(), _success(), _failures(), _throughput(), _window(), _restores(), _flaky()]),
             ("Time to conclude", [_quantiles(), _heat(), _by_branch(), _by_outcome()]),
-            ("Queue and run, where metrics.histograms names them", [*_opt_in()]),
-            ("Reading", [_reading(), _freshness(), _errors()]),
+            ("Queue and run: of GitLab, where metrics.histograms names them", _opted_in()),
+            ("Reading", [_reading(), _freshness(), _reach(), _errors()]),
         ],
     )
 
 
 def _now() -> list[Builder[Panel]]:
-    decided = f"sum({builds('ci_build_window_builds', UNFINISHED)})"
-    oldest = f"time() - min({builds('ci_build_oldest_unfinished_created_timestamp_seconds')})"
+    unfinished = builds("ci_build_window_builds", UNFINISHED)
+    oldest = builds("ci_build_oldest_unfinished_created_timestamp_seconds")
 
-    def number(title: str, description: str, unit: str, query: str, steps: dict[float, str]) -> Builder[Panel]:
+    def number(
+        title: str, description: str, unit: str, query: str, steps: dict[float, str] | None = None
+    ) -> Builder[Panel]:
         return stats(About(title, description, unit, width=4, height=4), Query(query), steps=steps)
 
+    state = About("State", "Broken where the newest decided run of a chosen branch failed.", "none", width=4, height=4)
     return [
-        stats(
-            About("State", "Whether the newest decided run of every chosen branch succeeded.", "none", width=4, height=4),
-            Query(f"min({builds('ci_build_last_success')})"),
-            mapping=BROKEN_OR_PASSING,
-        ),
+        stats(state, Query(f"min({builds('ci_build_last_success')})"), mapping=BROKEN_OR_PASSING),
         number(
             "Failed runs in a row",
-            "Of the chosen branch that has most.",
+            "Failed runs since the last that succeeded, of the branch that has most.",
             "none",
             f"max({builds('ci_build_consecutive_failures')})",
             {1: ORANGE, 5: RED},
@@ -94,22 +95,251 @@ def _now() -> list[Builder[Panel]]:
             "Success ratio",
             "Successes among the window's builds that ended in success, failure, error or timeout.",
             "percentunit",
-            success_ratio("source") if False else _total_ratio(),
-            {},
+            success_ratio(""),
         ),
-        number("Unfinished builds", "Builds that are queued or executed.", "none", decided, {}),
+        number("Unfinished builds", "Builds that are queued or being executed.", "none", f"sum({unfinished})"),
         number(
             "Oldest unfinished build",
             "For how long it has been under way; none where all builds have ended.",
             "s",
-            oldest,
+            f"time() - min({oldest})",
             {3600: ORANGE, 14400: RED},
         ),
         number(
             "Time to restore",
-            "The mean time from a branch's first failed run to the run that succeeded again, in the window.",
+            "The mean time from a first failed run to the run that succeeded again, in the window.",
             "s",
-            _total_restore(),
-            {},
+            restore_time(""),
         ),
     ]
+
+
+def _branches() -> Builder[Panel]:
+    return rows(
+        About(
+            "Branches", "Each branch label as it stands; other is all branches that are not named.", width=24, height=7
+        ),
+        (
+            *BRANCH_COLUMNS,
+            Column("Value #A", "State", mapping=BROKEN_OR_PASSING),
+            Column("Value #B", "Broken since", unit="dateTimeFromNow"),
+            Column("Value #C", "Failed runs in a row", decimals=0),
+            Column("Value #D", "Success ratio", unit="percentunit", decimals=0),
+            Column("Value #E", "Flaky commits", decimals=0),
+            Column("Value #F", "Restores", decimals=0),
+            Column("Value #G", "Time to restore", unit="s"),
+            Column("Value #H", "Newest build", unit="dateTimeFromNow"),
+        ),
+        Query(builds("ci_build_last_success")),
+        Query(milliseconds(builds("ci_build_broken_since_timestamp_seconds"))),
+        Query(builds("ci_build_consecutive_failures")),
+        Query(builds("ci_build_window_success_ratio")),
+        Query(builds("ci_build_window_flaky_commits")),
+        Query(builds("ci_build_window_restores")),
+        Query(f"{builds('ci_build_window_restore_seconds')} / ({builds('ci_build_window_restores')} > 0)"),
+        Query(milliseconds(builds("ci_build_last_created_timestamp_seconds"))),
+        by="Failed runs in a row",
+    )
+
+
+def _last() -> Builder[Panel]:
+    return rows(
+        About("Newest build", "The newest build of each branch label, whatever became of it."),
+        (
+            *BRANCH_COLUMNS,
+            *BUILD_COLUMNS,
+            Column("status", "Status"),
+            Column("outcome", "Outcome"),
+            Column("Value #B", "Created", unit="dateTimeFromNow"),
+        ),
+        Query(builds("ci_build_last_info")),
+        Query(milliseconds(builds("ci_build_last_created_timestamp_seconds"))),
+        by="Created",
+    )
+
+
+def _last_failed() -> Builder[Panel]:
+    return rows(
+        About("Newest failed build", "The newest build that failed, of each branch that is broken."),
+        (
+            *BRANCH_COLUMNS,
+            *BUILD_COLUMNS,
+            Column("outcome", "Outcome"),
+            Column("Value #B", "Broken since", unit="dateTimeFromNow"),
+        ),
+        Query(builds("ci_build_last_failed_info")),
+        Query(milliseconds(builds("ci_build_broken_since_timestamp_seconds"))),
+        by="Broken since",
+        empty="nothing is broken",
+    )
+
+
+def _status() -> Builder[Panel]:
+    return timeline(
+        About("Status", "When the newest decided run of each branch was a failed one.", "none", width=24, height=7),
+        Query(builds("ci_build_last_success"), NAME),
+        BROKEN_OR_PASSING,
+    )
+
+
+def _success() -> Builder[Panel]:
+    return lines(
+        About("Success ratio by branch", "Of the window's builds, as of each time.", "percentunit"),
+        Query(builds("ci_build_window_success_ratio"), NAME),
+    ).max(1)
+
+
+def _failures() -> Builder[Panel]:
+    return lines(
+        About("Failed runs in a row", "Failed runs since the last that succeeded, by branch."),
+        Query(builds("ci_build_consecutive_failures"), NAME),
+    )
+
+
+def _throughput() -> Builder[Panel]:
+    return bars(
+        About("Builds that concluded within an hour", "By outcome, of all chosen branches."),
+        Query(f"sum by (outcome) ({concluded('1h')})", "{{outcome}}"),
+        every="1h",
+        colors=OUTCOMES,
+    )
+
+
+def _window() -> Builder[Panel]:
+    return areas(
+        About(
+            "Builds in the window",
+            "By the provider's own status: recent builds, at most as many as window.builds says.",
+        ),
+        Query(f"sum by (status) ({builds('ci_build_window_builds')}) > 0", "{{status}}"),
+        colors={"success": OUTCOMES["success"], "failure": OUTCOMES["failure"], "failed": OUTCOMES["failure"]},
+    )
+
+
+def _restores() -> Builder[Panel]:
+    return lines(
+        About(
+            "Time to restore by branch", "The mean time from a first failed run to the run that succeeded again.", "s"
+        ),
+        Query(restore_time("source, project, target, branch"), NAME),
+    )
+
+
+def _flaky() -> Builder[Panel]:
+    return lines(
+        About("Flaky commits", "Commits of the window on which the same build both failed and succeeded, by branch."),
+        Query(builds("ci_build_window_flaky_commits"), NAME),
+    )
+
+
+def _quantiles() -> Builder[Panel]:
+    return lines(
+        About(
+            "Within what time builds conclude",
+            "Half, nine of ten and 99 of 100 successful builds of the window, and their mean. Exemplars are builds.",
+            "s",
+        ),
+        *(Query(quantile(share, "le", LATENCY, SUCCESS), name, exemplars=True) for name, share in SHARES.items()),
+        Query(mean("", LATENCY, SUCCESS), "mean"),
+        colors=QUANTILES,
+    )
+
+
+def _heat() -> Builder[Panel]:
+    return heat(
+        About("How long builds take", "Successful builds of the window by the time to their conclusion.", "s"),
+        Query(buckets("le", LATENCY, SUCCESS), "{{le}}", exemplars=True),
+    )
+
+
+def _by_branch() -> Builder[Panel]:
+    labels = "source, project, target, branch, le"
+    return lines(
+        About("Nine of ten successful builds, by branch", "Within what time they conclude.", "s"),
+        Query(quantile(0.9, labels, LATENCY, SUCCESS), NAME, exemplars=True),
+    )
+
+
+def _by_outcome() -> Builder[Panel]:
+    last = builds("ci_build_last_concluded_timestamp_seconds")
+    return rows(
+        About("By outcome", "When the newest build that ended so did, and how long half of the window's took."),
+        (
+            Column("outcome", "Outcome"),
+            Column("Value #A", "Newest", unit="dateTimeFromNow"),
+            Column("Value #B", "Half within", unit="s"),
+            Column("Value #C", "In the window", decimals=0),
+        ),
+        Query(milliseconds(f"max by (outcome) ({last})")),
+        Query(quantile(0.5, "outcome, le", LATENCY)),
+        Query(f"sum by (outcome) ({builds(f'{LATENCY}_gcount')})"),
+        by="In the window",
+    )
+
+
+def _opted_in() -> list[Builder[Panel]]:
+    return [
+        lines(
+            About("Time in the queue", "From a build's creation to its start. Exemplars are builds.", "s"),
+            *(Query(quantile(share, "le", QUEUE), name, exemplars=True) for name, share in SHARES.items()),
+            Query(mean("", QUEUE), "mean"),
+            colors=QUANTILES,
+        ),
+        heat(
+            About("How long builds queue", "Builds of the window by the time from their creation to their start.", "s"),
+            Query(buckets("le", QUEUE), "{{le}}", exemplars=True),
+        ),
+        lines(
+            About("Time of the run", "From a successful build's start to its end. Exemplars are builds.", "s"),
+            *(Query(quantile(share, "le", RUN, SUCCESS), name, exemplars=True) for name, share in SHARES.items()),
+            Query(mean("", RUN, SUCCESS), "mean"),
+            colors=QUANTILES,
+        ),
+        heat(
+            About(
+                "How long builds run", "Successful builds of the window by the time from their start to their end.", "s"
+            ),
+            Query(buckets("le", RUN, SUCCESS), "{{le}}", exemplars=True),
+        ),
+    ]
+
+
+def _reading() -> Builder[Panel]:
+    return rows(
+        About(
+            "Where and whether it is read", "The address of the provider, whether the last read succeeded, and when."
+        ),
+        (
+            *TARGET_COLUMNS,
+            Column("provider", "Provider"),
+            Column("url", "Address"),
+            Column("Value #B", "Read", mapping=YES_OR_NO),
+            Column("Value #C", "Known as of", unit="dateTimeFromNow"),
+        ),
+        Query(target("ci_build_target_info")),
+        Query(target("ci_build_target_up")),
+        Query(milliseconds(target("ci_build_target_refresh_timestamp_seconds"))),
+    )
+
+
+def _freshness() -> Builder[Panel]:
+    return lines(
+        About("Age of what is known", "The time since the target's builds were last known to be current.", "s"),
+        Query(f"time() - {target('ci_build_target_refresh_timestamp_seconds')}", "{{target}}"),
+    )
+
+
+def _reach() -> Builder[Panel]:
+    return lines(
+        About("How far back the window reaches", "The age of the oldest build of the window, by branch.", "s"),
+        Query(f"time() - {builds('ci_build_window_oldest_created_timestamp_seconds')}", NAME),
+    )
+
+
+def _errors() -> Builder[Panel]:
+    failed = one(f"increase({of(OF_TARGET, 'ci_build_target_errors_total')}[1h])")
+    return bars(
+        About("Failed reads within an hour", "By reason; missed are builds that came faster than they could be read."),
+        Query(f"sum by (reason) ({failed}) > 0", "{{reason}}"),
+        every="1h",
+    )
