@@ -1,0 +1,46 @@
+# A Debian (or any other) image with Python 3.11 or later and its venv module; both stages start from it.
+ARG BASE=docker.io/library/python:3.13-slim
+
+FROM ${BASE} AS build
+
+# Where an index of one's own is needed, its pip.conf comes as a secret, and so stays out of the image.
+ENV PIP_CONFIG_FILE=/run/secrets/pip.conf \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore
+
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+    python3 -m venv /build && /build/bin/python -m pip wheel --wheel-dir /wheels .
+RUN python3 -m venv --without-pip /opt/ci-build-exporter && \
+    /build/bin/python -m pip --python /opt/ci-build-exporter/bin/python \
+      install --no-index --find-links /wheels ci-build-exporter
+
+FROM ${BASE}
+
+COPY --from=build /opt/ci-build-exporter /opt/ci-build-exporter
+
+ENV PATH=/opt/ci-build-exporter/bin:${PATH} \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    CI_BUILD_EXPORTER_CONFIG_FILE=/etc/ci-build-exporter/config.yaml
+
+USER 65532:65532
+WORKDIR /
+EXPOSE 10065
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 10065, timeout=4); c.request('GET', '/-/healthy'); exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["ci-build-exporter"]
+CMD ["serve"]
+
+# Last, since they change most often.
+ARG VERSION=""
+ARG REVISION=""
+ENV CI_BUILD_EXPORTER_REVISION=${REVISION}
+LABEL org.opencontainers.image.title="ci-build-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for the builds of Northflank and GitLab" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
