@@ -22,7 +22,7 @@ SERVICES = read("compose.yaml")["services"]
 
 def test_compose_yaml_is_as_its_specification_says() -> None:
     checker = Path(sys.executable).with_name("check-jsonschema")
-    command = [checker, "--builtin-schema=vendor.compose-spec", ROOT / "compose.yaml"]
+    command = [str(checker), "--builtin-schema=vendor.compose-spec", str(ROOT / "compose.yaml")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
 
