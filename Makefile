@@ -5,10 +5,11 @@ VENV ?= .venv
 VERSIONS := 3.11 3.12 3.13
 
 BIN := $(VENV)/bin
+CHART := helm/ci-build-exporter
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest test-versions dashboards bench-allowance bench-scale image image-test clean
+.PHONY: help demo test lint format pytest test-versions dashboards chart bench-allowance bench-scale image image-test clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +42,13 @@ test-versions:  ## run the tests on each supported Python that is here, and say 
 
 dashboards: $(VENV)/.develops  ## write the JSON of mixin/dashboards from its Python
 	$(BIN)/python -m mixin.dashboards
+
+chart: $(VENV)/.develops tests/node_modules/.installed  ## write what the chart has of the rest: rules, dashboards, schema, README's tables
+	cp mixin/alerts.yaml mixin/rules.yaml $(CHART)/files/
+	rm -f $(CHART)/files/dashboards/*.json
+	cp mixin/dashboards/*.json $(CHART)/files/dashboards/
+	$(BIN)/python -m helm.schema
+	tests/node_modules/.bin/readme-generator --values $(CHART)/values.yaml --readme $(CHART)/README.md >/dev/null
 
 bench-allowance: $(VENV)/.develops  ## write docs/allowance.md: requests and delays of simulated days; takes some minutes
 	$(BIN)/python -m bench.allowance --output docs/allowance.md

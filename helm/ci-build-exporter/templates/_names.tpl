@@ -1,0 +1,61 @@
+{{- define "ci-build-exporter.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "ci-build-exporter.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- $whole := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- default $whole .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "ci-build-exporter.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{- define "ci-build-exporter.serviceAccountName" -}}
+{{- default (.Values.serviceAccount.create | ternary (include "ci-build-exporter.fullname" .) "default") .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "ci-build-exporter.image" -}}
+{{- with .Values.image }}
+{{- with .registry }}{{ . }}/{{ end }}{{ .repository }}
+{{- if .digest }}@{{ .digest }}{{ else }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "ci-build-exporter.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "ci-build-exporter.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "ci-build-exporter.labels" -}}
+{{ include "ci-build-exporter.selectorLabels" . }}
+app.kubernetes.io/component: metrics
+app.kubernetes.io/part-of: {{ include "ci-build-exporter.name" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- /*
+The metadata of a manifest: a list of the root, then where they differ from the usual, a map of suffix, namespace, labels and
+annotations. What the user says wins, but over the labels by which pods are selected.
+*/ -}}
+{{- define "ci-build-exporter.metadata" -}}
+{{- $root := index . 0 }}
+{{- $own := index . 1 -}}
+name: {{ include "ci-build-exporter.fullname" $root }}{{ $own.suffix }}
+namespace: {{ default (include "ci-build-exporter.namespace" $root) $own.namespace }}
+labels:
+  {{- $labels := include "ci-build-exporter.labels" $root | fromYaml }}
+  {{- $selector := include "ci-build-exporter.selectorLabels" $root | fromYaml }}
+  {{- toYaml (mergeOverwrite $labels $root.Values.commonLabels (default dict $own.labels) $selector) | nindent 2 }}
+{{- with $own.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "ci-build-exporter.hasSecrets" -}}
+{{- if or .Values.existingSecrets .Values.secrets }}true{{ end }}
+{{- end }}
