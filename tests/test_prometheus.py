@@ -1,76 +1,22 @@
 """A real Prometheus reads the demo; its own checker reads the exposition."""
 
-import json
 import subprocess
-import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import real
 from processes import Running, running
-from serving import TOKEN, ask, eventually, gitlab, northflank, refused_url, serving, settings, simulating
+from scraping import api, prometheus, query
+from serving import TOKEN, ask, eventually, gitlab, northflank, serving, settings, simulating
 
 from exporter.simulator.demo import demo_world
 from exporter.simulator.server import SIMULATOR_TOKEN
-
-CONFIGURATION = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
-scrape_configs:
-  - job_name: demo
-    static_configs: [{{targets: ["{address}"]}}]
-"""
 
 
 @pytest.fixture(autouse=True)
 def _token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN, SIMULATOR_TOKEN)
-
-
-@contextmanager
-def prometheus(folder: Path, scraped: str) -> Iterator[str]:
-    """The address of a Prometheus that scrapes the address every second, and keeps exemplars."""
-    program = real.tool("prometheus")
-    configuration = folder / "prometheus.yml"
-    configuration.write_text(CONFIGURATION.format(address=scraped.removeprefix("http://")))
-    url = refused_url()
-    with (folder / "prometheus.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={configuration}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address={url.removeprefix('http://')}",
-                "--enable-feature=exemplar-storage",
-            ],
-            stderr=log,
-            stdout=log,
-        )
-    try:
-        eventually(lambda: answers(url))
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def answers(url: str) -> bool:
-    try:
-        return ask(url, "/-/ready").status == 200
-    except OSError:
-        return False
-
-
-def api(url: str, path: str, **parameters: str) -> Any:
-    reply = json.loads(ask(url, f"/api/v1/{path}?{urllib.parse.urlencode(parameters)}").text)
-    assert reply["status"] == "success", reply
-    return reply["data"]
-
-
-def query(url: str, expression: str) -> list[tuple[dict[str, str], float]]:
-    return [(result["metric"], float(result["value"][1])) for result in api(url, "query", query=expression)["result"]]
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def dashboard() -> Dashboard:
         "CI builds / Target",
         "One target of ci-build-exporter in detail: choose it above. Of several chosen ones what can be summed is.",
         since="now-7d",
-        variables=variables.builds(),
+        variables=variables.builds(all_targets=False),
         events=[broken_branches(), failed_builds(enable=True)],
         sections=[
             ("Now", [*_now(), _branches(), _last(), _last_failed()]),
@@ -191,7 +191,7 @@ def _success() -> Builder[Panel]:
 
 def _failures() -> Builder[Panel]:
     return lines(
-        About("Failed runs in a row", "Failed runs since the last that succeeded, by branch."),
+        About("Failed runs in a row by branch", "Failed runs since the last that succeeded, as of each time."),
         Query(builds("ci_build_consecutive_failures"), NAME),
     )
 

@@ -1,9 +1,10 @@
 """The variables at the top of the dashboards, and the data source that all their queries ask."""
 
 from grafana_foundation_sdk.builders.dashboard import DatasourceVariable, QueryVariable
-from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh, VariableSort
+from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableOption, VariableRefresh, VariableSort
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+ALL = VariableOption(selected=True, text=["All"], value=["$__all"])
 
 
 def datasource() -> DatasourceVariable:
@@ -11,9 +12,9 @@ def datasource() -> DatasourceVariable:
     return DatasourceVariable("datasource").label("Data source").type("prometheus").description("The Prometheus to ask")
 
 
-def choice(name: str, label: str, description: str, series: str) -> QueryVariable:
-    """The values of a label of some series: several can be chosen, or all."""
-    return (
+def choice(name: str, label: str, description: str, series: str, *, all_at_first: bool = True) -> QueryVariable:
+    """The values of a label of some series: several can be chosen, or all; at first the first, or all."""
+    made = (
         QueryVariable(name)
         .label(label)
         .description(description)
@@ -24,6 +25,7 @@ def choice(name: str, label: str, description: str, series: str) -> QueryVariabl
         .multi(True)
         .include_all(True)
     )
+    return made.current(ALL) if all_at_first else made
 
 
 def source() -> QueryVariable:
@@ -31,8 +33,8 @@ def source() -> QueryVariable:
     return choice("source", "Source", "As named in the configuration", "ci_build_source_targets").all_value(".*")
 
 
-def builds() -> tuple[QueryVariable, ...]:
-    """Which builds: each choice narrows those after it."""
+def builds(*, all_targets: bool = True) -> tuple[QueryVariable, ...]:
+    """Which builds: each choice narrows those after it. At first those of all targets, or of the first."""
     up, created = "ci_build_target_up", "ci_build_last_created_timestamp_seconds"
     narrowing = (
         choice("project", "Project", "On GitLab the project's path", f'{up}{{source=~"$source"}}'),
@@ -41,6 +43,7 @@ def builds() -> tuple[QueryVariable, ...]:
             "Target",
             "A service or a job of Northflank, a project of GitLab",
             f'{up}{{source=~"$source",project=~"$project"}}',
+            all_at_first=all_targets,
         ),
         choice(
             "branch",

@@ -1,0 +1,69 @@
+"""A real Prometheus that scrapes an exporter, and what it answers."""
+
+import json
+import subprocess
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import real
+import yaml
+from serving import ask, eventually, refused_url
+
+JOB = "demo"
+
+
+@contextmanager
+def prometheus(folder: Path, *scraped: str, rules: Sequence[Path] = ()) -> Iterator[str]:
+    """The address of a Prometheus that scrapes the addresses and evaluates the rules every second, and keeps exemplars.
+
+    With several addresses each is a replica.
+    """
+    program = real.tool("prometheus")
+    configuration = folder / "prometheus.yml"
+    replicas = [address.removeprefix("http://") for address in scraped]
+    settings = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(path) for path in rules],
+        "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": replicas}]}],
+    }
+    configuration.write_text(yaml.safe_dump(settings))
+    url = refused_url()
+    with (folder / "prometheus.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                program,
+                f"--config.file={configuration}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={url.removeprefix('http://')}",
+                "--enable-feature=exemplar-storage",
+            ],
+            stderr=log,
+            stdout=log,
+        )
+    try:
+        eventually(lambda: answers(url))
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        return ask(url, "/-/ready").status == 200
+    except OSError:
+        return False
+
+
+def api(url: str, path: str, **parameters: str) -> Any:
+    reply = json.loads(ask(url, f"/api/v1/{path}?{urllib.parse.urlencode(parameters)}").text)
+    assert reply["status"] == "success", (parameters, reply)
+    return reply["data"]
+
+
+def query(url: str, expression: str, **parameters: str) -> list[tuple[dict[str, str], float]]:
+    found = api(url, "query", query=expression, **parameters)["result"]
+    return [(result["metric"], float(result["value"][1])) for result in found]

@@ -1,0 +1,312 @@
+"""The dashboards are what their code writes, keep their conventions, and are full where the demo is scraped."""
+
+import itertools
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dashboards import FOLDER, Expression, Json, boards, expressions, of_events, of_panels, of_variables, panels
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+from processes import running
+from scraping import api, prometheus, query
+from serving import eventually
+
+from exporter.meters import FAMILIES
+from exporter.metrics import TARGET_LABELS, WINDOW
+from mixin.dashboards.written import written
+
+BOARDS = boards()
+RULES = sorted(FOLDER.parent.glob("*.yaml"))
+PANELS = [pytest.param(board, panel, id=f"{board['uid']}-{panel['id']}") for board in BOARDS for panel in panels(board)]
+TYPES = {"heatmap", "stat", "state-timeline", "table", "timeseries"}
+OF_REPLICAS = (
+    "ci_build_source_requests_total",
+    "ci_build_source_request_duration_seconds_bucket",
+    "ci_build_source_webhook_events_total",
+    "ci_build_exporter_",
+)
+"""Families of which each replica has its own."""
+
+NO_FAILURE = "every read of the demo succeeds"
+EMPTY = {
+    "ci-build-overview: Unreadable": NO_FAILURE,
+    "ci-build-target: Failed reads within an hour": NO_FAILURE,
+    "ci-build-exporter: Sources down": NO_FAILURE,
+    "ci-build-exporter: Targets unreadable": NO_FAILURE,
+    "ci-build-exporter: Failed reads": NO_FAILURE,
+    "ci-build-exporter: Rejected records": "every record of the demo makes sense",
+    "ci-build-exporter: Webhook deliveries": "the demo's providers deliver nothing",
+}
+"""What is empty in the demo, and why. A number that would be 0 counts as empty."""
+
+
+# Written
+
+
+def test_the_files_are_what_the_code_writes() -> None:
+    assert {path.name: path.read_text() for path in FOLDER.glob("*.json")} == written(), "make dashboards"
+
+
+def test_grafanas_schema_takes_the_dashboards() -> None:
+    register_default_plugins()
+    for board in BOARDS:
+        taken = Dashboard.from_json(board)
+        assert taken.panels
+        assert len(taken.panels) == len(board["panels"])
+        assert (taken.uid, taken.title) == (board["uid"], board["title"])
+
+
+# Conventions
+
+
+def test_each_dashboard_has_its_address_for_good() -> None:
+    assert [board["uid"] for board in BOARDS] == ["ci-build-exporter", "ci-build-overview", "ci-build-target"]
+    assert {f"{board['uid']}.json" for board in BOARDS} == {path.name for path in FOLDER.glob("*.json")}
+    assert len({board["title"] for board in BOARDS}) == len(BOARDS)
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board["uid"])
+def test_a_dashboard_says_what_it_is_and_leads_to_the_others(board: Json) -> None:
+    assert board["description"]
+    assert board["refresh"] == "30s"
+    assert board["tags"] == ["ci-build-exporter"]
+    (link,) = board["links"]
+    assert (link["type"], link["tags"], link["includeVars"], link["keepTime"]) == (
+        "dashboards",
+        board["tags"],
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board["uid"])
+def test_a_dashboard_has_its_variables(board: Json) -> None:
+    first, *others = board["templating"]["list"]
+    assert (first["name"], first["type"], first["query"]) == ("datasource", "datasource", "prometheus")
+    names = [variable["name"] for variable in others]
+    assert names == (
+        ["source", "job", "instance"]
+        if board["uid"] == "ci-build-exporter"
+        else ["source", "project", "target", "branch"]
+    )
+    for variable in others:
+        assert (variable["includeAll"], variable["multi"]) == (True, True), variable["name"]
+        assert variable["label"]
+        assert variable["description"]
+
+
+@pytest.mark.parametrize(("board", "panel"), PANELS)
+def test_a_panel_says_what_it_is_and_in_which_unit(board: Json, panel: Json) -> None:
+    assert panel["type"] in TYPES
+    assert panel["title"]
+    assert panel["description"].endswith(".")
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["targets"]
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    for target in panel["targets"]:
+        latency = re.search(r"_(latency|duration)_seconds_bucket", target["expr"]) and "rate(" not in target["expr"]
+        assert target["exemplar"] is bool(latency and target.get("range") and "increase(" not in target["expr"]), board
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board["uid"])
+def test_panels_have_numbers_and_places_of_their_own(board: Json) -> None:
+    numbers = [panel["id"] for panel in board["panels"]]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len({panel["title"] for panel in panels(board)}) == len(panels(board))
+    for one, other in itertools.combinations([panel["gridPos"] for panel in board["panels"]], 2):
+        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert beside or above, (one, other)
+    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in board["panels"])
+
+
+def found(value: Any, key: str) -> Iterator[Any]:
+    """What stands under a key, wherever."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name == key:
+                yield inner
+            yield from found(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from found(inner, key)
+
+
+def test_all_ask_the_data_source_that_is_chosen() -> None:
+    for board in BOARDS:
+        asked = list(found(board, "datasource"))
+        assert len(asked) > len(panels(board))
+        assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in asked)
+
+
+def test_links_of_rows_lead_to_a_dashboard_that_has_their_variables() -> None:
+    variables = {board["uid"]: {variable["name"] for variable in board["templating"]["list"]} for board in BOARDS}
+    links = [
+        (panel, link["url"])
+        for board in BOARDS
+        for panel in panels(board)
+        for override in panel["fieldConfig"]["overrides"]
+        for given in override["properties"]
+        if given["id"] == "links"
+        for link in given["value"]
+    ]
+    assert len(links) >= 4
+    for panel, url in links:
+        uid = re.match(r"/d/([\w-]+)\?", url)
+        assert uid
+        for name, field in re.findall(r"var-(\w+)=\$\{__data\.fields\.(\w+)\}", url):
+            assert name in variables[uid[1]]
+            kept = next(step for step in panel["transformations"] if step["id"] == "filterFieldsByName")
+            assert field in kept["options"]["include"]["names"]
+
+
+def test_events_tell_which_build_failed() -> None:
+    for board in BOARDS:
+        events = {event["name"]: event for event in board["annotations"]["list"]}
+        if board["uid"] != "ci-build-exporter":
+            assert {"Failed builds", "Branches that broke"} == set(events)
+            assert "{{build_id}}" in events["Failed builds"]["textFormat"]
+        for event in events.values():
+            assert event["useValueForTime"]
+            assert event["expr"].endswith(" * 1000")
+            assert event["target"]["expr"] == event["expr"]
+
+
+# Expressions
+
+LABELS = (
+    {
+        family.name + part: {*TARGET_LABELS, "branch", *family.labels, *more}
+        for family in WINDOW
+        for part, more in (
+            (("_bucket", ("le",)), ("_gcount", ()), ("_gsum", ())) if family.type == "gaugehistogram" else (("", ()),)
+        )
+    }
+    | {name: set(labels) for name, (_type, _help, labels) in FAMILIES.items()}
+    | {"ci_build_source_request_duration_seconds_bucket": {"source", "le"}}
+)
+OF_SCRAPE = {"job", "instance", "pod"}
+ALL = [expression for board in BOARDS for expression in expressions(board)]
+
+
+@pytest.mark.parametrize("expression", ALL, ids=lambda expression: expression.where)
+def test_an_expression_names_what_the_exporter_has(expression: Expression) -> None:
+    known = set(OF_SCRAPE)
+    for family, selectors in re.findall(r"\b((?:ci_build|process)_\w+)\{([^}]*)\}", expression.text):
+        of_family = (LABELS[family] if family.startswith("ci_build_") else set()) | OF_SCRAPE
+        assert set(re.findall(r"(\w+)[=!]", selectors)) <= of_family, family
+        known |= of_family
+    for listed in re.findall(r"\b(?:by|without|on|ignoring|group_left|group_right) \(([^)]*)\)", expression.text):
+        assert set(filter(None, listed.split(", "))) <= known, listed
+
+
+@pytest.mark.parametrize("expression", ALL, ids=lambda expression: expression.where)
+def test_replicas_are_made_one_first(expression: Expression) -> None:
+    if ": $" in expression.where:
+        return
+    for before, family in re.findall(r"(.{0,60})\b(ci_build_\w+)", expression.text):
+        if not family.startswith(OF_REPLICAS):
+            assert re.search(r"(max|min) without \(instance, pod\) \((\w+\()?$", before), family
+
+
+def test_every_family_is_on_a_dashboard() -> None:
+    shown = {family for expression in ALL for family in re.findall(r"ci_build_\w+", expression.text)}
+    parts = {family.removesuffix(part) for family in shown for part in ("_bucket", "_gcount", "_gsum")}
+    assert {family.name for family in WINDOW} | set(FAMILIES) <= shown | parts
+
+
+# With a real Prometheus that scrapes the demo
+
+
+@pytest.fixture(scope="module")
+def scraping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prometheus that scrapes one demo as if it were two replicas, with the rules evaluated every second."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    rules = [quickly(path, folder) for path in RULES]
+    with running(folder / "log", "demo", "--web.listen-address=127.0.0.1:0") as demo:
+        other = demo.url.replace("127.0.0.1", "localhost")
+        with prometheus(folder, demo.url, other, rules=rules) as url:
+            yield url
+
+
+def quickly(path: Path, folder: Path) -> Path:
+    """A copy of the rules that are all evaluated as often as Prometheus does by default."""
+    rules = yaml.safe_load(path.read_text())
+    for group in rules["groups"]:
+        group.pop("interval", None)
+    copy = folder / path.name
+    copy.write_text(yaml.safe_dump(rules))
+    return copy
+
+
+def answered(url: str, expression: Expression) -> bool:
+    """Whether Prometheus has data."""
+    text = expression.of_everything.removesuffix(" or vector(0)")
+    if expression.over_time:
+        now = time.time()
+        return bool(api(url, "query_range", query=text, start=str(now - 5), end=str(now), step="1")["result"])
+    return bool(query(url, text))
+
+
+def rules_of(path: Path) -> list[Expression]:
+    groups = yaml.safe_load(path.read_text())["groups"]
+    return [
+        Expression(rule.get("alert") or rule["record"], rule["expr"]) for group in groups for rule in group["rules"]
+    ]
+
+
+def test_every_expression_has_data_of_the_demo_or_a_reason_to_have_none(scraping: str) -> None:
+    asked = [expression for board in BOARDS for expression in (*of_panels(board), *of_events(board))]
+    asked += [rule for path in RULES for rule in rules_of(path)]
+    assert EMPTY.keys() <= {expression.where for expression in asked}
+    pending = {expression.where: expression for expression in asked if expression.where not in EMPTY}
+
+    def none_pending() -> bool:
+        for where in list(pending):
+            if answered(scraping, pending[where]):
+                del pending[where]
+        return not pending
+
+    with suppress(AssertionError):
+        eventually(none_pending)
+    assert sorted(pending) == []
+    assert [
+        expression.where for expression in asked if expression.where in EMPTY and answered(scraping, expression)
+    ] == []
+
+
+def test_every_variable_has_values_of_the_demo(scraping: str) -> None:
+    for board in BOARDS:
+        for expression, label in of_variables(board):
+            values = api(scraping, f"label/{label}/values", **{"match[]": expression.of_everything})
+            assert values, expression.where
+
+
+def test_two_replicas_show_what_one_does(scraping: str) -> None:
+    instance = min(labels["instance"] for labels, _value in query(scraping, "up"))
+    pending = [e for board in BOARDS if board["uid"] != "ci-build-exporter" for e in of_panels(board)]
+    eventually(lambda: len(query(scraping, "ci_build_target_up")) == 2 * 19)
+
+    def all_the_same() -> bool:
+        at = str(time.time() - 1)
+        pending[:] = [expression for expression in pending if not same(expression.of_everything, at)]
+        return not pending
+
+    def same(text: str, at: str) -> bool:
+        of_one = re.sub(r"\b(ci_build_\w+)\{", rf'\1{{instance="{instance}",', text)
+        both, alone = (
+            {tuple(sorted(labels.items())): value for labels, value in query(scraping, asked, time=at)}
+            for asked in (text, of_one)
+        )
+        # What the scrapes saw and when differs a little; twice as much is what must not be.
+        return both == pytest.approx(alone, rel=0.3, abs=0.3, nan_ok=True)
+
+    with suppress(AssertionError):
+        eventually(all_the_same)
+    assert not pending
