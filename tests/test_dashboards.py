@@ -34,6 +34,11 @@ OF_REPLICAS = (
 """Families of which each replica has its own."""
 
 NO_FAILURE = "every read of the demo succeeds"
+NO_DELIVERY = "the demo's providers deliver nothing"
+SPARING = "the demo spends a small part of its allowance"
+SMALL = "the demo is far below metrics.max_series"
+SCRAPED = "the demo is scraped"
+WEEKS = "it compares with weeks that this Prometheus has not seen"
 EMPTY = {
     "ci-build-overview: Unreadable": NO_FAILURE,
     "ci-build-target: Failed reads within an hour": NO_FAILURE,
@@ -41,7 +46,28 @@ EMPTY = {
     "ci-build-exporter: Targets unreadable": NO_FAILURE,
     "ci-build-exporter: Failed reads": NO_FAILURE,
     "ci-build-exporter: Rejected records": "every record of the demo makes sense",
-    "ci-build-exporter: Webhook deliveries": "the demo's providers deliver nothing",
+    "ci-build-exporter: Webhook deliveries": NO_DELIVERY,
+    "CIBuildSuccessRatioFallen": WEEKS,
+    "CIBuildLatencyDoubled": WEEKS,
+    "CIBuildOverdue": WEEKS,
+    "CIBuildTargetUnreadable": NO_FAILURE,
+    "CIBuildTargetStale": NO_FAILURE,
+    "CIBuildsMissed": NO_FAILURE,
+    "CIBuildSourceDown": NO_FAILURE,
+    "CIBuildReplicaCutOff": NO_FAILURE,
+    "CIBuildAllowanceNearlyUsed": SPARING,
+    "CIBuildSourceResting": SPARING,
+    "CIBuildExporterDown": SCRAPED,
+    "CIBuildExporterAbsent": SCRAPED,
+    "CIBuildConfigReloadFailed": "the demo has no configuration that could be wrong",
+    "CIBuildTargetsHidden": SMALL,
+    "CIBuildSeriesFolded": SMALL,
+    "replica:ci_build_target_up:cut_off": NO_FAILURE,
+    "source:ci_build_source_webhook_events:increase7h": NO_DELIVERY,
+    "branch:ci_build_window_success_ratio:week": WEEKS,
+    "branch:ci_build_conclude_latency_seconds:p90_week": WEEKS,
+    "branch:ci_build_pause_seconds:longest": WEEKS,
+    "branch:ci_build_pause_seconds:ended": "it compares with five minutes ago",
 }
 """What is empty in the demo, and why. A number that would be 0 counts as empty."""
 
