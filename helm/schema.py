@@ -1,7 +1,7 @@
 """The chart's values.schema.json, made of values.schema.yaml: `python -m helm.schema` writes it.
 
 Kubernetes' own definitions are added as the package kubernetes-validate has them, in their strict form, so that a
-misspelt key is refused in a toleration too; and of the exporter's configuration every key, as its settings declare them.
+misspelt key is refused in a toleration too; of the exporter's configuration every key, as its settings declare them.
 """
 
 import json

@@ -1,0 +1,253 @@
+"""What the chart renders: Kubernetes, the Prometheus operator, the exporter and Prometheus take it, and it is safe."""
+
+import base64
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
+import pytest
+import yaml
+from charts import CASES, CHART, ROOT, Manifest, case, rendered
+from processes import run
+from real import NODE_MODULES, node_package, tool
+from serving import northflank, serving, settings, simulating
+
+from exporter.cli import commands
+from exporter.simulator import demo_world
+
+OF_THE_OPERATOR = "monitoring.coreos.com/v1"
+KUBERNETES = ["1.25.0", "1.37.0"]
+"""The oldest that Chart.yaml names, and the newest."""
+TYPES = "@kubernetes-models/prometheus-operator"
+ALL = pytest.mark.parametrize("values", CASES, ids=lambda path: path.stem)
+CONFIGURED = pytest.mark.parametrize(
+    "values", [path for path in CASES if path != case("demo")], ids=lambda path: path.stem
+)
+
+
+@ALL
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_every_manifest_is_one_that_kubernetes_takes(values: Path, version: str) -> None:
+    for manifest in rendered(values).manifests:
+        if manifest["apiVersion"] != OF_THE_OPERATOR:
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_oldest_kubernetes_is_that_of_the_chart() -> None:
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"] == f">={KUBERNETES[0]}-0"
+
+
+def faults_of_the_operators(manifests: list[Manifest], tmp_path: Path) -> str:
+    """What TypeScript says of them as the operator's types, which know every key."""
+    node_package("typescript")
+    node_package(TYPES)
+    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
+    lines = [f'import type * as v1 from "{TYPES}/{OF_THE_OPERATOR}";']
+    lines += [f"export const _{i}: v1.I{one['kind']} = {json.dumps(one)};" for i, one in enumerate(manifests)]
+    (tmp_path / "manifests.ts").write_text("\n".join(lines))
+    options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "esnext"]
+    command: list[str | Path] = [NODE_MODULES / ".bin" / "tsc", *options, "manifests.ts"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    return ended.stdout + ended.stderr
+
+
+def test_every_manifest_for_the_operator_is_of_its_types(tmp_path: Path) -> None:
+    manifests = [one for values in CASES for one in rendered(values).manifests if one["apiVersion"] == OF_THE_OPERATOR]
+    assert {one["kind"] for one in manifests} == {"ServiceMonitor", "PrometheusRule"}
+    assert faults_of_the_operators(manifests, tmp_path) == ""
+
+
+def test_a_key_that_the_operator_does_not_know_would_be_found(tmp_path: Path) -> None:
+    monitor = {
+        "apiVersion": OF_THE_OPERATOR,
+        "kind": "ServiceMonitor",
+        "spec": {"selector": {}, "endpoints": [{"prt": "a"}]},
+    }
+    assert "'\"prt\"' does not exist" in faults_of_the_operators([monitor], tmp_path)
+
+
+@CONFIGURED
+def test_the_exporter_finds_nothing_wrong_with_the_configuration(values: Path, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(rendered(values).config)
+    ended = run("check", f"--config.file={file}")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@CONFIGURED
+def test_the_configuration_is_what_the_values_say(values: Path) -> None:
+    assert yaml.safe_load(rendered(values).config) == yaml.safe_load(values.read_text())["config"]
+
+
+def test_prometheus_takes_every_rule(tmp_path: Path) -> None:
+    rules = [rule for values in CASES for rule in rendered(values).of("PrometheusRule")]
+    assert len(rules) > 1
+    for number, rule in enumerate(rules):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(yaml.safe_dump(rule["spec"]))
+        ended = subprocess.run([tool("promtool"), "check", "rules", file], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def rules_of(spec: Any) -> list[Any]:
+    return [rule for group in spec["groups"] for rule in group["rules"]]
+
+
+def rules_of_the_project() -> dict[str, Any]:
+    files = [yaml.safe_load((ROOT / "mixin" / name).read_text()) for name in ("rules.yaml", "alerts.yaml")]
+    return {"groups": [group for file in files for group in file["groups"]]}
+
+
+def test_the_rules_are_those_of_the_project_word_for_word() -> None:
+    assert rendered(case("demo")).one("PrometheusRule")["spec"] == rules_of_the_project()
+
+
+def test_alerts_can_be_left_out_labelled_and_added_to() -> None:
+    mine = rules_of(rendered(case("everything")).one("PrometheusRule")["spec"])
+    own = [rule for rule in rules_of(rules_of_the_project()) if rule.get("alert") != "CIBuildDefaultBranchBroken"]
+    assert [rule.get("alert") for rule in mine] == [rule.get("alert") for rule in own] + ["CheckoutBroken"]
+    assert mine[-1]["annotations"]["summary"] == "{{ $labels.target }} is broken"
+    for rule, of_project in zip(mine[:-1], own, strict=True):
+        if "alert" not in rule:
+            assert rule == of_project
+            continue
+        annotations = of_project["annotations"]
+        runbook = {"runbook_url": f"https://git.example.com/ci-build-exporter/blob/main/{annotations['runbook_url']}"}
+        assert rule["labels"] == of_project["labels"] | {"team": "platform"}
+        assert rule["annotations"] == annotations | runbook | {"dashboard": "https://grafana.example.com"}
+
+
+def test_the_sidecar_of_grafana_finds_every_dashboard_as_it_is() -> None:
+    found = rendered(case("everything"))
+    boards = [one for one in found.of("ConfigMap") if one["metadata"].get("labels", {}).get("grafana_dashboard")]
+    texts = {name: text for board in boards for name, text in board["data"].items()}
+    of_project = {path.name: path.read_text() for path in (ROOT / "mixin" / "dashboards").glob("*.json")}
+    assert {name: json.loads(text) for name, text in texts.items()} == {
+        name: json.loads(text) for name, text in of_project.items()
+    }
+    assert {board["metadata"]["annotations"]["grafana_folder"] for board in boards} == {"CI"}
+    assert {board["metadata"]["namespace"] for board in boards} == {"monitoring"}
+    sizes = [len(json.dumps(board)) for board in boards]
+    assert max(sizes) < 256 * 1024, "kubectl apply keeps a copy of it in an annotation, which may have that size"
+
+
+def test_a_change_of_the_configuration_rolls_the_pods_and_nothing_else_does() -> None:
+    def checksum(*options: str) -> str:
+        return str(rendered(case("two-sources"), *options).pod["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum() == checksum("--set=replicas=3,secrets.more=token")
+    assert checksum() != checksum("--set=config.window.age=3d")
+
+
+@ALL
+def test_a_token_is_nowhere_but_in_the_secret(values: Path) -> None:
+    secrets = yaml.safe_load(values.read_text()).get("secrets", {})
+    found = rendered(values)
+    kept = {name: base64.b64decode(value).decode() for one in found.of("Secret") for name, value in one["data"].items()}
+    assert kept == secrets
+    others = json.dumps([one for one in found.manifests if one["kind"] != "Secret"])
+    for token in secrets.values():
+        assert token not in others
+        assert base64.b64encode(token.encode()).decode() not in others
+
+
+def test_tokens_of_both_kinds_are_files_in_one_folder_that_the_pods_group_alone_reads() -> None:
+    found = rendered(case("everything"))
+    (volume,) = (one for one in found.pod["spec"]["volumes"] if one["name"] == "secrets")
+    assert volume["projected"] == {
+        "defaultMode": 0o440,
+        "sources": [
+            {"secret": {"name": "gitlab-token", "items": [{"key": "token", "path": "gitlab"}]}},
+            {"secret": {"name": "builds"}},
+        ],
+    }
+    (mount,) = (one for one in found.container["volumeMounts"] if one["name"] == "secrets")
+    assert mount == {"name": "secrets", "mountPath": "/run/secrets/ci-build-exporter", "readOnly": True}
+
+
+@ALL
+def test_the_pods_satisfy_the_restricted_pod_security_standard(values: Path) -> None:
+    pod, container = rendered(values).pod["spec"], rendered(values).container
+    assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
+    assert "hostPort" not in json.dumps(container["ports"])
+    kinds = {kind for volume in pod.get("volumes", ()) for kind in volume if kind != "name"}
+    assert kinds <= {"configMap", "projected", "secret", "emptyDir"}
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "privileged": False,
+        "readOnlyRootFilesystem": True,
+    }
+    assert pod["automountServiceAccountToken"] is False
+
+
+def test_the_pods_run_as_the_user_of_the_image_and_read_the_file_that_is_mounted() -> None:
+    found = rendered(case("two-sources"))
+    context = found.pod["spec"]["securityContext"]
+    assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in (ROOT / "Dockerfile").read_text()
+    (mount,) = (one for one in found.container["volumeMounts"] if one["name"] == "config")
+    assert f"--config.file={mount['mountPath']}/config.yaml" in found.container["args"]
+
+
+@ALL
+def test_the_exporter_knows_the_command_and_its_options(values: Path) -> None:
+    command, *options = rendered(values).container["args"]
+    known = {option for parameter in commands.commands[command].params for option in parameter.opts}
+    assert {option.partition("=")[0] for option in options} <= known
+
+
+def test_the_exporter_answers_the_probes() -> None:
+    container = rendered(case("two-sources")).container
+    paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    with simulating(demo_world()) as simulator, serving(settings(northflank(simulator))) as exporter:
+        exporter.scrape()
+        assert {path: exporter.ask(path).status for path in paths} == {"/-/healthy": 200, "/-/ready": 200}
+
+
+@ALL
+def test_whatever_selects_the_pods_or_the_service_selects_them(values: Path) -> None:
+    found = rendered(values)
+    service = found.one("Service")
+    selectors = [found.one("Deployment")["spec"]["selector"]["matchLabels"], service["spec"]["selector"]]
+    selectors += [one["spec"]["selector"]["matchLabels"] for one in found.of("PodDisruptionBudget")]
+    selectors += [one["spec"]["podSelector"]["matchLabels"] for one in found.of("NetworkPolicy")]
+    assert all(selector.items() <= found.pod["metadata"]["labels"].items() for selector in selectors)
+    for monitor in found.of("ServiceMonitor"):
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+        assert monitor["spec"]["namespaceSelector"]["matchNames"] == [service["metadata"]["namespace"]]
+        assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+
+
+def test_an_ingress_lets_deliveries_in_and_nothing_else() -> None:
+    rules = rendered(case("everything")).one("Ingress")["spec"]["rules"]
+    paths = [path for rule in rules for path in rule["http"]["paths"]]
+    assert {(path["path"], path["pathType"]) for path in paths} == {("/webhooks/", "Prefix")}
+    assert [rule["host"] for rule in rules] == ["builds.example.com", "builds.example.org"]
+
+
+def test_nobody_is_let_in_or_out_but_those_who_are_named() -> None:
+    policy = rendered(case("everything")).one("NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert [len(rule["from"]) for rule in policy["ingress"]] == [2]
+    assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == [53, 53, 443, 3128]
+    open_one = rendered(case("inline-secrets")).one("NetworkPolicy")["spec"]
+    assert open_one["policyTypes"] == ["Ingress"]
+    assert "from" not in open_one["ingress"][0]
+
+
+def test_large_numbers_stay_whole() -> None:
+    assert "max_series: 3000000\n" in rendered(case("inline-secrets")).config
+    assert re.search(r"^ +- 41000000$", rendered(case("inline-secrets")).config, re.MULTILINE)
+
+
+def test_the_demo_needs_no_configuration() -> None:
+    found = rendered(case("demo"))
+    assert found.container["args"][0] == "demo"
+    assert "volumes" not in found.pod["spec"]
+    assert "checksum/config" not in found.pod["metadata"]["annotations"]
