@@ -192,6 +192,14 @@ def test_links_of_rows_lead_to_a_dashboard_that_has_their_variables() -> None:
             assert field in kept["options"]["include"]["names"]
 
 
+def test_a_table_shows_labels_as_they_are() -> None:
+    """Grafana formats what looks like a number, such as the id of a build, unless its unit is `string`."""
+    for panel in (panel for board in BOARDS for panel in panels(board) if panel["type"] == "table"):
+        for override in panel["fieldConfig"]["overrides"]:
+            given = {each["id"]: each["value"] for each in override["properties"]}
+            assert (given["unit"] == "string") != override["matcher"]["options"].startswith("Value"), given
+
+
 def test_events_tell_which_build_failed() -> None:
     for board in BOARDS:
         events = {event["name"]: event for event in board["annotations"]["list"]}
@@ -312,6 +320,17 @@ def test_every_variable_has_values_of_the_demo(scraping: str) -> None:
         for expression, label in of_variables(board):
             values = api(scraping, f"label/{label}/values", **{"match[]": expression.of_everything})
             assert values, expression.where
+
+
+def test_the_rows_of_a_table_have_no_name_of_a_family(scraping: str) -> None:
+    """Grafana would make a row of each family's series, not one of all."""
+    eventually(lambda: bool(query(scraping, "ci_build_target_up")))
+    for board in BOARDS:
+        tables = {f"{board['uid']}: {panel['title']}" for panel in panels(board) if panel["type"] == "table"}
+        for expression in of_panels(board):
+            if expression.where.startswith(tuple(tables)):
+                rows = query(scraping, expression.of_everything)
+                assert not any("__name__" in labels for labels, _value in rows), expression.where
 
 
 def test_two_replicas_show_what_one_does(scraping: str) -> None:

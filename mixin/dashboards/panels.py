@@ -75,9 +75,9 @@ class Column:
 
     field: str
     heading: str
-    unit: str = ""
+    unit: str = "string"
+    """As of a panel; `string`: a label is shown as it is, though it may look like a number."""
     mapping: ValueMap | None = None
-    decimals: int | None = None
     bar: bool = False
     """Show the value as a bar, too."""
     link: str = ""
@@ -87,11 +87,7 @@ class Column:
 
     def properties(self) -> list[DynamicConfigValue]:
         """What overrides the table's own settings."""
-        found: dict[str, object] = {"displayName": self.heading}
-        if self.unit:
-            found["unit"] = self.unit
-        if self.decimals is not None:
-            found["decimals"] = self.decimals
+        found: dict[str, object] = {"displayName": self.heading, "unit": self.unit}
         if self.mapping:
             found |= {"mappings": [self.mapping], "custom.cellOptions": looks.TableColoredBackgroundCellOptions()}
         if self.bar:
