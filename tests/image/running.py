@@ -80,7 +80,7 @@ class Container:
 
     def stop(self) -> int:
         """How its process ended."""
-        done("stop", "--time=20", self.name)
+        done("stop", "-t", "20", self.name)
         return int(done("inspect", "--format={{.State.ExitCode}}", self.name))
 
 
