@@ -97,7 +97,7 @@ def rules_of(spec: Any) -> list[Any]:
 
 
 def rules_of_the_project() -> dict[str, Any]:
-    files = [yaml.safe_load((ROOT / "mixin" / name).read_text()) for name in ("rules.yaml", "alerts.yaml")]
+    files = [yaml.safe_load((CHART / "files" / name).read_text()) for name in ("rules.yaml", "alerts.yaml")]
     return {"groups": [group for file in files for group in file["groups"]]}
 
 
@@ -124,7 +124,7 @@ def test_the_sidecar_of_grafana_finds_every_dashboard_as_it_is() -> None:
     found = rendered(case("everything"))
     boards = [one for one in found.of("ConfigMap") if one["metadata"].get("labels", {}).get("grafana_dashboard")]
     texts = {name: text for board in boards for name, text in board["data"].items()}
-    of_project = {path.name: path.read_text() for path in (ROOT / "mixin" / "dashboards").glob("*.json")}
+    of_project = {path.name: path.read_text() for path in (CHART / "files" / "dashboards").glob("*.json")}
     assert {name: json.loads(text) for name, text in texts.items()} == {
         name: json.loads(text) for name, text in of_project.items()
     }
