@@ -246,7 +246,8 @@ def test_replicas_are_made_one_first(expression: Expression) -> None:
         return
     for before, family in re.findall(r"(.{0,60})\b(ci_build_\w+)", expression.text):
         if not family.startswith(OF_REPLICAS):
-            assert re.search(r"(max|min) without \(instance, pod\) \((\w+\()?$", before), family
+            first = re.search(r"(max|min) without \(instance, pod\) \((\w+\()?$", before)
+            assert first or before.endswith((" unless ", " or increase(")), family
 
 
 def test_every_family_is_on_a_dashboard() -> None:
@@ -331,6 +332,25 @@ def test_the_rows_of_a_table_have_no_name_of_a_family(scraping: str) -> None:
             if expression.where.startswith(tuple(tables)):
                 rows = query(scraping, expression.of_everything)
                 assert not any("__name__" in labels for labels, _value in rows), expression.where
+
+
+def test_each_panel_with_exemplars_has_some(scraping: str) -> None:
+    with_exemplars = [
+        Expression(f"{board['uid']}: {panel['title']}", target["expr"])
+        for board in BOARDS
+        for panel in panels(board)
+        for target in panel["targets"]
+        if target["exemplar"]
+    ]
+    assert len(with_exemplars) > 10
+
+    def of(expression: Expression) -> list[Json]:
+        asked = {"query": expression.of_everything, "start": "0", "end": "4102444800"}
+        return [exemplar for series in api(scraping, "query_exemplars", **asked) for exemplar in series["exemplars"]]
+
+    eventually(lambda: all(of(expression) for expression in with_exemplars))
+    for expression in with_exemplars:
+        assert all("build_id" in exemplar["labels"] for exemplar in of(expression)), expression.where
 
 
 def test_two_replicas_show_what_one_does(scraping: str) -> None:

@@ -69,12 +69,12 @@ def failed_builds(*, enable: bool) -> Event:
     )
 
 
-def broken_branches() -> Event:
+def broken_branches(which: str = 'branch!="other"') -> Event:
     """Each branch that broke, when it did."""
     return Event(
         "Branches that broke",
         "orange",
-        milliseconds(builds("ci_build_broken_since_timestamp_seconds", 'branch!="other"')),
+        milliseconds(builds("ci_build_broken_since_timestamp_seconds", which)),
         title="{{target}} {{branch}} broke",
         text="The first of the failed runs of {{branch}} concluded ({{source}}, {{project}})",
         enable=True,

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from mixin.dashboards import variables
 from mixin.dashboards.boards import EXPORTER, TARGET, board
-from mixin.dashboards.expressions import OF_PROCESS, OF_SOURCE, SHARES, count, milliseconds, of, one, source
+from mixin.dashboards.expressions import OF_PROCESS, OF_SOURCE, SHARES, count, grown, milliseconds, of, one, source
 from mixin.dashboards.panels import (
     NO_OR_YES,
     ORANGE,
@@ -146,7 +146,7 @@ def _freshness() -> Builder[Panel]:
 
 
 def _errors() -> Builder[Panel]:
-    failed = one(f"increase({of(OF_SOURCE, 'ci_build_target_errors_total')}[$__rate_interval])")
+    failed = one(grown(of(OF_SOURCE, "ci_build_target_errors_total"), "$__rate_interval"))
     return bars(
         About("Failed reads", "By reason. A read that the allowance postpones is none."),
         Query(f"sum by (source, reason) ({failed}) > 0", "{{source}} {{reason}}"),
@@ -203,7 +203,7 @@ def _heat() -> Builder[Panel]:
 
 
 def _rejected() -> Builder[Panel]:
-    rejected = one(f"increase({of(OF_SOURCE, 'ci_build_source_rejected_records_total')}[$__rate_interval])")
+    rejected = one(grown(of(OF_SOURCE, "ci_build_source_rejected_records_total"), "$__rate_interval"))
     return bars(
         About("Rejected records", "Records of the providers that could not be read, or only in part, by reason."),
         Query(f"sum by (source, reason) ({rejected}) > 0", "{{source}} {{reason}}"),
@@ -212,7 +212,7 @@ def _rejected() -> Builder[Panel]:
 
 
 def _webhooks() -> Builder[Panel]:
-    events = f"increase({of(OF_SOURCE, 'ci_build_source_webhook_events_total')}[$__rate_interval])"
+    events = grown(of(OF_SOURCE, "ci_build_source_webhook_events_total"), "$__rate_interval")
     return bars(
         About("Webhook deliveries", "Of all replicas, by event and by what became of it."),
         Query(f"sum by (source, event, result) ({events}) > 0", "{{source}} {{event}} {{result}}"),

@@ -52,6 +52,14 @@ def concluded(within: str) -> str:
     return one(f"increase({of(OF_BRANCH, 'ci_build_concluded_total')}[{within}])")
 
 
+def grown(series: str, within: str) -> str:
+    """By how much each replica's counter has grown within a range, where the first event makes the series.
+
+    Of a series without a past the value itself counts: its increase is 0.
+    """
+    return f"{series} unless {series} offset {within} or increase({series}[{within}])"
+
+
 def success_ratio(labels: str) -> str:
     """The window's success ratio by some labels: a ratio of sums, not a mean of ratios."""
     succeeded = f"sum by ({labels}) ({builds('ci_build_window_builds', SUCCESS)})"

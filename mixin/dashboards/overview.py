@@ -44,6 +44,8 @@ from mixin.dashboards.panels import (
 LATENCY = "ci_build_conclude_latency_seconds"
 NAMED = 'branch!="other"'
 """Series of one branch each: what `other` holds is of several."""
+DEFAULT = 'branch=~"main|master"'
+"""What is marked of many targets."""
 BRANCH_IN_DETAIL = detail(TARGET, "source", "project", "target", "branch")
 TARGET_IN_DETAIL = detail(TARGET, "source", "project", "target")
 
@@ -56,7 +58,7 @@ def dashboard() -> Dashboard:
         "What is broken now, how often builds succeed and how long they take: all that ci-build-exporter reads.",
         since="now-24h",
         variables=variables.builds(),
-        events=[broken_branches(), failed_builds(enable=False)],
+        events=[broken_branches(DEFAULT), failed_builds(enable=False)],
         sections=[
             ("Now", [*_now(), _broken()]),
             ("Success", [_status(), _success(), _throughput()]),

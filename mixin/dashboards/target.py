@@ -14,6 +14,7 @@ from mixin.dashboards.expressions import (
     buckets,
     builds,
     concluded,
+    grown,
     mean,
     milliseconds,
     of,
@@ -337,7 +338,7 @@ def _reach() -> Builder[Panel]:
 
 
 def _errors() -> Builder[Panel]:
-    failed = one(f"increase({of(OF_TARGET, 'ci_build_target_errors_total')}[1h])")
+    failed = one(grown(of(OF_TARGET, "ci_build_target_errors_total"), "1h"))
     return bars(
         About("Failed reads within an hour", "By reason; missed are builds that came faster than they could be read."),
         Query(f"sum by (reason) ({failed}) > 0", "{{reason}}"),
