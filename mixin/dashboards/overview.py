@@ -155,7 +155,7 @@ def _success() -> Builder[Panel]:
             "percentunit",
         ),
         Query(success_ratio("source, project"), "{{source}} {{project}}"),
-    ).max(1)
+    )
 
 
 def _throughput() -> Builder[Panel]:

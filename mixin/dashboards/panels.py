@@ -134,8 +134,12 @@ def areas(about: About, *queries: Query, colors: Mapping[str, str] | None = None
 
 
 def drawn(about: About, *queries: Query, colors: Mapping[str, str] | None) -> timeseries.Panel:
-    """Series over time, from 0 on; `colors` by the name of a series."""
-    panel = settled(timeseries.Panel(), about).min(0)
+    """Series over time, from 0 on unless they are shares; `colors` by the name of a series."""
+    panel = settled(timeseries.Panel(), about)
+    if about.unit == "percentunit":
+        panel.max(1)
+    else:
+        panel.min(0)
     panel.color_scheme(FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     panel.legend(
         common.VizLegendOptions()

@@ -187,7 +187,7 @@ def _success() -> Builder[Panel]:
     return lines(
         About("Success ratio by branch", "Of the window's builds, as of each time.", "percentunit"),
         Query(builds("ci_build_window_success_ratio"), NAME),
-    ).max(1)
+    )
 
 
 def _failures() -> Builder[Panel]:
