@@ -50,7 +50,9 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
         covered = subject.covered or silent or target in told
         if name is not None and target not in told:
             asked_at = origin.lists.get(name, Asked()).at
-            lists[name] = lists.get(name, 0.0) + accrued(subject.pulse, asked_at - origin.skew, server_now)
+            # A target that is asked itself makes its list no more pressing.
+            delay = accrued(subject.pulse, asked_at - origin.skew, server_now) if subject.covered else 0.0
+            lists[name] = lists.get(name, 0.0) + delay
             stirred[name] = max(stirred.get(name, -inf), stirred_at)
         yield Question(
             key=target,
