@@ -14,6 +14,7 @@ from bench.loopback import HOUR
 from bench.naive import Naive
 from bench.table import Cell, Figure, Row, quantile
 from bench.watch import Count, Watch, truth_of
+from exporter.allowance import CAPACITY
 from exporter.collector import Collector
 from exporter.settings import Settings
 from exporter.simulator import SIMULATOR_TOKEN, Limit
@@ -154,7 +155,7 @@ def row(case: Case, hours: float) -> Row:
     most = case.most if ours else None
     cells: dict[str, Cell] = {
         "requests/h": Figure(seen.ledger.total / hours, limit=most),
-        "largest hour": Figure(max(seen.ledger.hours.values(), default=0), limit=most),
+        "largest hour": Figure(max(seen.ledger.hours.values(), default=0), limit=most and most + CAPACITY),
         "429s": Figure(seen.ledger.codes[429], limit=0 if ours else None),
         "delay: median": Figure(quantile(seen.delays, 0.5), SECONDS, median),
         "p99": Figure(quantile(seen.delays, 0.99), SECONDS, slow),

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 HOURLY = 3600.0
 """Seconds after which a target is read whose list says that nothing moved."""
-SWEEP = 7200.0
+SWEEP = 3600.0
 """Seconds after which the next read takes a largest page: it shows what came late, and what came back to life."""
 TOO_MANY = "429"
 ABSENCES = 2
