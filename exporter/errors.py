@@ -3,6 +3,8 @@
 ExporterError
 ├── ConfigError      the configuration cannot be used; holds every fault found
 ├── ListenError      the address to serve on cannot be had
+├── Refused          what an operator wishes cannot be done
+├── OutcomeUnknown   a change was sent, and it is not known whether it was made
 └── SourceError      a provider did not give what was asked; `reason` is the label of the metric
     ├── Unreachable      no connection, no answer in time, or a server's own failure (5xx)
     ├── Unauthorized     401, or a token that cannot be read
@@ -16,9 +18,14 @@ ExporterError
 class ExporterError(Exception):
     """Something the operator can act on."""
 
+    exit_status = 1
+    """With what a command ends that fails of it."""
+
 
 class ConfigError(ExporterError):
     """The configuration cannot be used. `faults` are lines `FILE:LINE: key.path: what is wrong`, in order."""
+
+    exit_status = 2
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
@@ -29,10 +36,22 @@ class ListenError(ExporterError):
     """The address to serve on cannot be had."""
 
 
+class Refused(ExporterError):
+    """What an operator wishes cannot be done: the line says why. Nothing was changed."""
+
+
+class OutcomeUnknown(ExporterError):
+    """A change was sent, and it is not known whether the provider made it; the line says how to look."""
+
+    exit_status = 5
+
+
 class SourceError(ExporterError):
     """A provider did not give what was asked. `status` is the HTTP status of its answer, None where none came."""
 
     reason = "unexpected"
+    unsent = False
+    """Whether the request surely never reached the provider."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

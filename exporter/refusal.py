@@ -167,6 +167,7 @@ def failed(error: BaseException, asked: Asked, status: int | None = None) -> Sou
     spoken = [text for cause in chain for text in (str(cause), repr(cause))]
     secret = any(word in text for text in spoken for word in ("@", *asked.secrets))
     mapped.status = status
+    mapped.unsent = row.unsent
     mapped.__cause__ = None if secret else error
     mapped.__suppress_context__ = True
     return mapped
@@ -199,12 +200,14 @@ class _Row:
     types: tuple[type[BaseException], ...]
     words: Callable[[BaseException, Asked], str]
     kind: type[SourceError] = Unreachable
+    unsent: bool = False
+    """Whether it happens only before anything of the request is sent."""
 
 
 _urllib3 = urllib3.exceptions
 # The first row that fits anything in the chain of causes counts: narrower ones stand before wider ones.
 _FOREIGN = (
-    _Row((requests.exceptions.ProxyError, _urllib3.ProxyError), _proxy),
+    _Row((requests.exceptions.ProxyError, _urllib3.ProxyError), _proxy, unsent=True),
     _Row(
         (
             requests.exceptions.InvalidURL,
@@ -216,10 +219,11 @@ _FOREIGN = (
             UnicodeError,
         ),
         lambda _, asked: f"the url of source {asked.source}, or the proxy in the environment, is no address",
+        unsent=True,
     ),
-    _Row((socket.gaierror, _urllib3.NameResolutionError), lambda _, asked: f"cannot resolve {asked.host}"),
-    _Row((ConnectionRefusedError,), lambda _, asked: f"connection refused by {asked.origin}"),
-    _Row((ssl.CertificateError,), _certificate),
+    _Row((socket.gaierror, _urllib3.NameResolutionError), lambda _, asked: f"cannot resolve {asked.host}", unsent=True),
+    _Row((ConnectionRefusedError,), lambda _, asked: f"connection refused by {asked.origin}", unsent=True),
+    _Row((ssl.CertificateError,), _certificate, unsent=True),
     _Row((ssl.SSLError,), lambda error, asked: f"no TLS with {asked.origin} ({getattr(error, 'reason', '')})"),
     _Row((requests.exceptions.SSLError, _urllib3.SSLError), lambda _, asked: f"no TLS with {asked.origin}"),
     _Row(
@@ -227,10 +231,12 @@ _FOREIGN = (
         lambda error, asked: (
             f"cannot connect to {asked.origin} ({getattr(error.__cause__, 'strerror', None) or 'failed'})"
         ),
+        unsent=True,
     ),
     _Row(
         (requests.exceptions.ConnectTimeout, _urllib3.ConnectTimeoutError),
         lambda _, asked: f"no connection to {asked.origin} within {asked.connect_timeout:g} s",
+        unsent=True,
     ),
     _Row(
         (requests.exceptions.Timeout, _urllib3.TimeoutError, TimeoutError),

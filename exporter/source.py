@@ -214,8 +214,15 @@ def connect(
     source: Source, observe: Callable[[Observation], None], timeout: float, clock: Callable[[], float]
 ) -> Connection:
     """The connection to a source over HTTP; each request takes at most `timeout` seconds and is told to `observe`."""
+    return Tagged(fetch_of(source, observe, timeout, clock))
+
+
+def fetch_of(
+    source: Source, observe: Callable[[Observation], None], timeout: float, clock: Callable[[], float]
+) -> Fetch:
+    """The same as it is beneath: without a memory of answers."""
     provider = PROVIDERS[source.provider](source)
-    fetch = Fetch(
+    return Fetch(
         source=source.name,
         url=source.url,
         headers=lambda: provider.headers(source.token.read()),
@@ -225,7 +232,6 @@ def connect(
         insecure_skip_verify=source.tls.insecure_skip_verify,
         clock=clock,
     )
-    return Tagged(fetch)
 
 
 def origin_of(source: Source, fetch: Connection, readers: Readers | Inline, purse: Purse) -> Origin:

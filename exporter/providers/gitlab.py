@@ -123,7 +123,10 @@ class GitLab:
         else:
             keyset = (("pagination", "keyset"), ("order_by", "id"), ("sort", "desc"))
             params = (("per_page", str(size)), *keyset, *_scope(scope))
-        request = Request("builds", self._builds_path(target), params)
+        return (yield from self.page(Request("builds", self.builds_path(target), params), cursor))
+
+    def page(self, request: Request, cursor: str | None = None) -> Reading[Page]:
+        """Give the page of `[JOB]` that a request asks for; the cursor is the query of the next."""
         answer = yield from self._ask(request)
         after = advanced(_cursor(answer, request), cursor)
         return page_from(sequence(decode(answer), "the builds"), "created_at", self._build_from, after)
@@ -143,14 +146,18 @@ class GitLab:
 
     def build(self, target: Target, build_id: str) -> Reading[Page]:
         """Give one job, v3: one build."""
-        answer = yield from self._ask(Request("build", self._builds_path(target) + path(build_id)))
+        answer = yield from self._ask(Request("build", self.builds_path(target) + path(build_id)))
+        return self.told(answer)
+
+    def told(self, answer: Answer) -> Page:
+        """Give the one job that an answer tells, v3: the one build."""
         return page_from([mapping(decode(answer), "the build")], "created_at", self._build_from)
 
     def run(self, target: Target, build: Build) -> Reading[Page]:
         """Give the jobs of a pipeline, retried ones too; at most 100 of them. v3 knows none: the build alone."""
         if self.source.api == "v3" or not build.run.isdecimal():
             return (yield from self.build(target, build.id))
-        where = self._of_project(target, "pipelines", build.run, "jobs")
+        where = self.of_project(target, "pipelines", build.run, "jobs")
         answer = yield from self._ask(Request("build", where, (("per_page", "100"), ("include_retried", "true"))))
         return page_from(sequence(decode(answer), "the answer"), "created_at", self._build_from)
 
@@ -161,7 +168,7 @@ class GitLab:
             return {}
         after = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
         asked = (("per_page", "100"), ("order_by", "updated_at"), ("updated_after", after))
-        answer = yield from self._ask(Request("pipelines", self._of_project(target, "pipelines"), asked))
+        answer = yield from self._ask(Request("pipelines", self.of_project(target, "pipelines"), asked))
         records = [record for record in sequence(decode(answer), "the answer") if isinstance(record, dict)]
         updated = ((identifier(record.get("id")), instant(record.get("updated_at"))) for record in records)
         return {run: at for run, at in updated if run is not None and at is not None}
@@ -266,10 +273,12 @@ class GitLab:
                 f'the server no longer speaks API v3: write "api: v4" at {place}', status=error.status
             ) from error
 
-    def _builds_path(self, target: Target) -> str:
-        return self._of_project(target, "builds" if self.source.api == "v3" else "jobs")
+    def builds_path(self, target: Target) -> str:
+        """Give where the target's jobs are, v3: its builds."""
+        return self.of_project(target, "builds" if self.source.api == "v3" else "jobs")
 
-    def _of_project(self, target: Target, *parts: str) -> str:
+    def of_project(self, target: Target, *parts: str) -> str:
+        """Give where a part of the target's project is."""
         return path("api", self.source.api, "projects", target.handle or target.name, *parts)
 
     def _build_from(

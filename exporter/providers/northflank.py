@@ -87,7 +87,7 @@ class Northflank:
 
         The API knows no scope: the page's builds are sifted here, by the provider's status or our outcome.
         """
-        answer = yield self._list("builds", self._builds_path(target), size, cursor)
+        answer = yield self._list("builds", self.builds_path(target), size, cursor)
         records, after = _entries(answer, "builds", cursor)
         page = page_from(records, "createdAt", _build_from, after)
         if not scope:
@@ -98,7 +98,7 @@ class Northflank:
 
     def build(self, target: Target, build_id: str) -> Reading[Page]:
         """Give one build, `{data: BUILD}`; for a job this takes the permission to deploy, `Forbidden` without it."""
-        answer = yield Request("build", self._builds_path(target) + path(build_id))
+        answer = yield Request("build", self.builds_path(target) + path(build_id))
         record = mapping(mapping(decode(answer), "the answer").get("data"), '"data"')
         return page_from([record], "createdAt", _build_from)
 
@@ -245,7 +245,8 @@ class Northflank:
     def _root(self) -> str:
         return path("v1", "teams", self.source.team, "projects") if self.source.team else path("v1", "projects")
 
-    def _builds_path(self, target: Target) -> str:
+    def builds_path(self, target: Target) -> str:
+        """Give where the target's builds are."""
         return self._root() + path(target.project, f"{target.kind}s", target.name, "build")
 
     def _list(self, operation: str, where: str, size: int, cursor: str | None) -> Request:
