@@ -126,7 +126,7 @@ class GitLab:
         return (yield from self.page(Request("builds", self.builds_path(target), params), cursor))
 
     def page(self, request: Request, cursor: str | None = None) -> Reading[Page]:
-        """Give the page of `[JOB]` that a request asks for; the cursor is the query of the next."""
+        """Give the page of `[JOB]` that a request asks for; the cursor that it is asked by must not come again."""
         answer = yield from self._ask(request)
         after = advanced(_cursor(answer, request), cursor)
         return page_from(sequence(decode(answer), "the builds"), "created_at", self._build_from, after)

@@ -99,7 +99,10 @@ class Northflank:
     def build(self, target: Target, build_id: str) -> Reading[Page]:
         """Give one build, `{data: BUILD}`; for a job this takes the permission to deploy, `Forbidden` without it."""
         answer = yield Request("build", self.builds_path(target) + path(build_id))
-        record = mapping(mapping(decode(answer), "the answer").get("data"), '"data"')
+        return self.told(mapping(mapping(decode(answer), "the answer").get("data"), '"data"'))
+
+    def told(self, record: Mapping[str, object]) -> Page:
+        """Give the build of one record."""
         return page_from([record], "createdAt", _build_from)
 
     def single(self, target: Target) -> bool:
