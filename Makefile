@@ -9,7 +9,7 @@ CHART := helm/ci-build-exporter
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest test-versions dashboards chart helm bench-allowance bench-scale image image-test clean
+.PHONY: help demo test lint format pytest test-versions dashboards chart helm bench bench-allowance bench-scale image image-test clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ chart: $(VENV)/.develops tests/node_modules/.installed  ## write what the chart 
 
 helm: | $(BIN)/python  ## build the newest Helm with Go, for the tests of the chart beside that of npm; takes some minutes
 	GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v4/cmd/helm@latest
+
+bench: $(VENV)/.develops  ## write docs/performance.md: speed and memory beside nginx and prometheus-client; wants wrk and nginx; takes some 20 minutes
+	$(BIN)/python -m bench.performance --output docs/performance.md
 
 bench-allowance: $(VENV)/.develops  ## write docs/allowance.md: requests and delays of simulated days; takes some minutes
 	$(BIN)/python -m bench.allowance --output docs/allowance.md

@@ -18,6 +18,7 @@ import structlog
 
 from bench import bad, faulty, gitlab, northflank
 from bench.course import tell
+from bench.machine import cpu
 from bench.table import Row, table
 
 CASES: dict[str, Callable[[float], Row]] = {**northflank.ROWS, **gitlab.ROWS, **bad.ROWS, **faulty.ROWS}
@@ -105,7 +106,7 @@ def _row(name: str, hours: float) -> Row:
 def _page(rows: dict[str, Row], hours: float, seconds: float) -> str:
     date = datetime.now(UTC).date().isoformat()
     head = HEAD.format(
-        date=date, hours=hours, python=platform.python_version(), cpus=os.cpu_count(), cpu=_cpu(), minutes=seconds / 60
+        date=date, hours=hours, python=platform.python_version(), cpus=os.cpu_count(), cpu=cpu(), minutes=seconds / 60
     )
     parts = [head]
     for title, text, belongs in SECTIONS:
@@ -113,15 +114,6 @@ def _page(rows: dict[str, Row], hours: float, seconds: float) -> str:
         if mine:
             parts.append(f"\n## {title}\n\n{text}\n\n{table(mine)}")
     return "".join(parts)
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 if __name__ == "__main__":

@@ -12,18 +12,23 @@ class Figure:
     value: float
     unit: str = ""
     limit: float | None = None
+    """It is to be that at most, or at least where it is a `floor`."""
     digits: int = 0
+    floor: bool = False
 
     @property
     def holds(self) -> bool:
         """Whether it is within its limit; one without a limit is."""
-        return self.limit is None or self.value <= self.limit
+        if self.limit is None:
+            return True
+        return self.value >= self.limit if self.floor else self.value <= self.limit
 
     def __str__(self) -> str:
         value = "never" if self.value == inf else f"{self.value:,.{self.digits}f}{self.unit}"
         if self.limit is None:
             return value
-        return f"{value} ≤ {self.limit:g} ✓" if self.holds else f"**{value}** > {self.limit:g} ✗"
+        kept, broken = ("≥", "<") if self.floor else ("≤", ">")
+        return f"{value} {kept} {self.limit:g} ✓" if self.holds else f"**{value}** {broken} {self.limit:g} ✗"
 
 
 Cell = Figure | str
