@@ -1,49 +1,38 @@
 """The commands, and the wiring of what they need."""
 
+import gzip
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import structlog
 
 from exporter import __version__, config, logs
 from exporter.collector import Collector
+from exporter.completion import remember, script
 from exporter.errors import ConfigError, ExporterError
 from exporter.exposition import Format
 from exporter.forecast import forecast
-from exporter.meters import FAMILIES
-from exporter.metrics import WINDOW
+from exporter.options import PROGRAM, config_file, loaded, option, seconds, usable
+from exporter.progress import reading
 from exporter.settings import Settings
 from exporter.simulated import simulated_settings
 from exporter.simulator.demo import DEMO_LIMIT, demo_world
 from exporter.simulator.limit import Limit
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import world
-from exporter.values import duration
 from exporter.web.application import application, usable_path
 from exporter.web.server import cannot_listen, host_and_port, listen, run
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-ENVIRONMENT = "CI_BUILD_EXPORTER_"
-KNOWN_FAMILIES = frozenset({*(family.name for family in WINDOW), *FAMILIES})
 PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 log = structlog.get_logger()
 
 
-def option(name: str, **attributes: Any) -> Callable[[F], F]:
-    """An option spelled as Prometheus spells its own, which can come from the environment too."""
-    spelling = str.maketrans(".-", "__")
-    variable = ENVIRONMENT + name.translate(spelling).upper()
-    return click.option(f"--{name}", name.translate(spelling), envvar=variable, show_envvar=True, **attributes)
-
-
-config_file = option("config.file", type=click.Path(path_type=Path), required=True, help="The configuration, YAML.")
 listen_address = option(
     "web.listen-address", default=":10065", show_default=True, help="HOST:PORT, or :PORT for every address."
 )
@@ -54,7 +43,27 @@ log_format = option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands. Those of an operator are imported when they are asked for: what serves must not even hold them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all of them."""
+        return sorted([*super().list_commands(ctx), "builds", "init"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name == "builds":
+            from exporter.cli_builds import builds  # noqa: PLC0415
+
+            return builds
+        if cmd_name == "init":
+            from exporter.init import init  # noqa: PLC0415
+
+            return init
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ci-build-exporter")
 def commands() -> None:
     """Prometheus exporter for the builds of Northflank and GitLab."""
@@ -126,8 +135,9 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
     """Collect once, print the exposition text, and end with 1 if any target failed."""
     logs.configure(log_level, log_format)
     collector = Collector(usable(config_file))
-    collector.collect()
-    click.echo(collector.expose(Format.TEXT), nl=False)
+    with reading(collector):
+        collector.collect()
+    click.echo(gzip.decompress(collector.expose(Format.TEXT)), nl=False)
     collector.close()
     if any(report.errors for report in collector.reports()):
         sys.exit(1)
@@ -148,7 +158,8 @@ def check(config_file: Path, *, live: bool) -> None:
     click.echo(f"{config_file}: good, {len(settings.sources)} source{'s' if len(settings.sources) > 1 else ''}")
     if live:
         collector = Collector(settings)
-        collector.collect()
+        with reading(collector):
+            collector.collect()
         for line in forecast(collector, settings):
             click.echo(line)
         collector.close()
@@ -162,19 +173,22 @@ def targets(config_file: Path) -> None:
     """Print what discovery finds, one address a line; end with 1 if a source could not be listed."""
     logs.configure("warn", "logfmt")
     collector = Collector(usable(config_file))
-    collector.discover()
-    for target in sorted(collector.targets()):
-        click.echo(target.address)
+    with reading(collector, listing_only=True):
+        collector.discover()
+    addresses = [target.address for target in sorted(collector.targets())]
+    for address in addresses:
+        click.echo(address)
     collector.close()
     if any(report.errors for report in collector.reports()):
         sys.exit(1)
+    remember(config_file, addresses)
 
 
-def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> float:
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+@commands.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands, options, targets and builds in a shell."""
+    click.echo(script(shell, commands))
 
 
 def _limit(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Limit | None:
@@ -192,7 +206,7 @@ def _limit(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @option("services", type=click.IntRange(0), default=10, show_default=True, help="Of each Northflank project.")
 @option("jobs", type=click.IntRange(0), default=4, show_default=True, help="Of each Northflank project.")
 @option("gitlab-projects", type=click.IntRange(0), default=4, show_default=True)
-@option("latency", callback=_seconds, default="0", show_default=True, help="Of each answer, e.g. 100ms.")
+@option("latency", callback=seconds, default="0", show_default=True, help="Of each answer, e.g. 100ms.")
 @option("rate-limit", callback=_limit, help="Of each provider, e.g. 1000/h; without, there is none.")
 @option("seed", type=int, default=1, show_default=True, help="The same seed and clock give the same builds.")
 def simulate(listen: str, latency: float, rate_limit: Limit | None, seed: int, **sizes: int) -> None:
@@ -211,20 +225,6 @@ def simulate(listen: str, latency: float, rate_limit: Limit | None, seed: int, *
     simulator.stop()
 
 
-def loaded(path: Path) -> Settings:
-    """The settings of a file. Raises ConfigError."""
-    return config.load(path, families=KNOWN_FAMILIES)
-
-
-def usable(path: Path) -> Settings:
-    """The settings of a file whose secrets can be read. Raises ConfigError."""
-    settings = loaded(path)
-    faults = config.secrets(settings)
-    if faults:
-        raise ConfigError(faults)
-    return settings
-
-
 def main() -> None:
     """Run the command that the arguments name; its errors are lines on standard error, and 2 for the configuration."""
     try:
@@ -232,7 +232,7 @@ def main() -> None:
     except ConfigError as error:
         for fault in error.faults:
             click.echo(fault, err=True)
-        sys.exit(2)
+        sys.exit(error.exit_status)
     except ExporterError as error:
-        click.echo(f"ci-build-exporter: {error}", err=True)
-        sys.exit(1)
+        click.echo(f"{PROGRAM}: {error}", err=True)
+        sys.exit(error.exit_status)

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import wait
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -24,19 +23,19 @@ from exporter.errors import RateLimited, Unreachable
 from exporter.exposition import Format
 from exporter.fetch import Observation
 from exporter.intake import SWEEP, Intake, observed, rest, rested
+from exporter.known import Known, known
 from exporter.meters import Live, Meters, gauge, source_families
 from exporter.questions import Report, questions, report
 from exporter.readers import Flight, Inline, Readers, Round, drive
-from exporter.settings import Settings, Source
+from exporter.settings import Settings
 from exporter.source import (
     Connect,
     Origin,
     Purse,
     Subject,
-    budget_of,
     connect,
     origin_of,
-    purse_key,
+    purse_of,
     rules_of,
 )
 from exporter.walk import walk
@@ -69,6 +68,7 @@ class Collector:
         self._new_readers = readers
         self._connect = connect
         self._lock = threading.RLock()
+        self._first = threading.Lock()
         self._flights: dict[Key, Flight] = {}
         self._started_at = clock()
         self.meters = Meters()
@@ -82,6 +82,7 @@ class Collector:
     def configure(self, settings: Settings) -> None:
         """Read by these settings from now on; what is known of targets that stay is kept."""
         with self._lock:
+            self.meters.turn += 1
             before, purses = self._origins, self._purses
             now = self._clock()
             self._settings = settings
@@ -92,26 +93,11 @@ class Collector:
                 observe = partial(self._observe, source.name)
                 fetch = self._connect(source, observe, settings.refresh.timeout, self._clock)
                 readers = self._new_readers(settings.refresh.concurrency)
-                origin = origin_of(source, fetch, readers, self._purse(source, purses, now))
-                known = before.get(source.name)
-                if known and (known.settings.provider, known.settings.url) == (source.provider, source.url):
-                    origin.subjects, origin.webhook = known.subjects, known.webhook
-                self._origins[source.name] = origin
+                purse = purse_of(source, self._purses, purses, now)
+                self._origins[source.name] = origin_of(source, fetch, readers, purse, before.get(source.name))
             for origin in before.values():
                 origin.close()
             self._show_all()
-
-    def _purse(self, source: Source, before: Mapping[int, Purse], now: float) -> Purse:
-        """The purse of all sources with the same server and token; what it held before goes on."""
-        key = hash(purse_key(source))  # not itself: it has the token
-        if key not in self._purses:
-            purse = Purse(budget_of(source, now))
-            if key in before:
-                wished = purse.budget
-                kept = replace(before[key].budget, share=wished.share, per_second=wished.per_second, pledged=0)
-                purse = Purse(kept, before[key].resting)
-            self._purses[key] = purse
-        return self._purses[key]
 
     def _show_all(self) -> None:
         self._display = Display(self._rules, frozenset(self._settings.metrics.drop), self._settings.metrics.max_series)
@@ -151,7 +137,7 @@ class Collector:
 
     def _cut(self, origin: Origin, now: float) -> None:
         for subject in origin.subjects.values():
-            if now >= subject.history.cut_at:
+            if now >= subject.packed.cut_at:
                 subject.history = look(subject.history, self._rules, now)
                 self._display.show(origin, subject, now)
 
@@ -216,6 +202,7 @@ class Collector:
 
     def _landed(self, origin: Origin, key: Key, flight: Flight, *, free: bool) -> None:
         with self._lock:
+            self.meters.turn += 1
             if self._flights.get(key) is flight:
                 del self._flights[key]
                 error = flight.exception()
@@ -283,7 +270,7 @@ class Collector:
         with self._lock:
             if free and not allowance.affords_first(origin.purse.budget, now):
                 return  # the allowance became known, or was used up, after this was put in the queue
-        sweep = subject.history.baseline is not None and now - subject.swept_at >= SWEEP
+        sweep = subject.known and now - subject.swept_at >= SWEEP
         reading = walk(
             origin.provider,
             subject.target,
@@ -327,21 +314,37 @@ class Collector:
     # What is shown
 
     def expose(self, form: Format) -> bytes:
-        """Everything that is known now, as exposition text."""
+        """Everything that is known now, as exposition text compressed by gzip.
+
+        The first time that a format is asked for takes as long as it takes to render everything.
+        """
+        with self._first:  # another scrape of the format waits until all of it is there
+            if form not in self._formats:
+                with self._lock:
+                    self._formats.add(form)
+                    self._display.wants(form)
+                self._show_each()
         with self._lock:
-            self._want(form)
             return self._display.join(form, self.meters.registry.collect())
 
-    def expose_target(self, target: Target, form: Format) -> bytes:
-        """What is known now of one target."""
-        with self._lock:
-            self._want(form)
-            return self._display.of_target(target, form)
+    def _show_each(self) -> None:
+        """Render every target; between two, others have their turn."""
+        for origin in list(self._origins.values()):
+            for subject in list(origin.subjects.values()):
+                with self._lock:
+                    if origin.subjects.get(subject.target) is subject:
+                        self._display.show(origin, subject, self._clock())
 
-    def _want(self, form: Format) -> None:
-        if form not in self._formats:
-            self._formats.add(form)
-            self._show_all()
+    def expose_target(self, target: Target, form: Format) -> bytes:
+        """What is known now of one target, as exposition text."""
+        with self._lock:
+            origin = self._origins[target.source]
+            return self._display.of_target(origin, origin.subjects[target], form)
+
+    @property
+    def now(self) -> float:
+        """What its clock shows, in seconds since the epoch."""
+        return self._clock()
 
     @property
     def timeout(self) -> float:
@@ -361,6 +364,11 @@ class Collector:
         """What is remembered of a target that is read."""
         with self._lock:
             return self._origins[target.source].subjects[target].history
+
+    def known(self) -> Known:
+        """What is known now, as the status page takes it."""
+        with self._lock:
+            return known(self._origins.values(), self._display.standings, self._display.hidden, self._clock())
 
     def ready(self) -> bool:
         """Whether everything was tried once, or enough time has passed."""

@@ -1,6 +1,6 @@
 """What is shown of the targets, bounded: where there would be too many series, branches fold, and new targets hide."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import structlog
@@ -11,8 +11,9 @@ from exporter.exposition import REFRESH, Exposition, Format
 from exporter.meters import gauge, target_families, up_family
 from exporter.metrics import series, window_families
 from exporter.source import Origin, Subject
+from exporter.standing import Standing, standings
 from exporter.statistics import statistics
-from exporter.window import Rules, fold, recut
+from exporter.window import History, Rules, fold, recut
 
 log = structlog.get_logger()
 
@@ -29,26 +30,30 @@ class Display:
         self.total = 0
         """Series that the targets show."""
         self._saved: dict[Target, int] = {}
-        self._hidden: set[Target] = set()
+        self.hidden: set[Target] = set()
+        """Those that show nothing but that they are up."""
+        self.standings: dict[Target, Mapping[str, Standing]] = {}
+        """How each target's branches stand."""
 
     def show(self, origin: Origin, subject: Subject, now: float) -> None:
         """Render the target anew; where that makes too many series, its history is folded first."""
-        families = self._families(origin, subject)
+        history = subject.history
+        families = self._families(origin, subject, history)
         count = series(families)
-        if self._excess(subject.target, count) and not subject.history.folded:
-            subject.history = fold(subject.history, self._rules, now)
-            families = self._families(origin, subject)
+        if self._excess(subject.target, count) and not history.folded:
+            subject.history = history = fold(history, self._rules, now)
+            families = self._families(origin, subject, history)
             self._saved[subject.target] = count - series(families)
             count = series(families)
             log.warning("too many series: branches and labels are folded", target=subject.target.address)
-        elif subject.history.folded and subject.target not in self._saved:
-            unfolded = recut(replace(subject.history, folded=False), self._rules, now)
-            self._saved[subject.target] = series(self._families(origin, replace(subject, history=unfolded))) - count
-        new = subject.target not in self._series or subject.target in self._hidden
-        self._hidden.discard(subject.target)
+        elif history.folded and subject.target not in self._saved:
+            unfolded = recut(replace(history, folded=False), self._rules, now)
+            self._saved[subject.target] = series(self._families(origin, subject, unfolded)) - count
+        new = subject.target not in self._series or subject.target in self.hidden
+        self.hidden.discard(subject.target)
         if new and self._excess(subject.target, count):
-            self._hidden.add(subject.target)
-            families = self._kept([up_family(subject.target, up=subject.up)])
+            self.hidden.add(subject.target)
+            families = self._hint(subject)
             count = series(families)
         self.total += count - self._series.get(subject.target, 0)
         self._series[subject.target] = count
@@ -57,7 +62,7 @@ class Display:
     def _excess(self, target: Target, count: int) -> bool:
         return self.total - self._series.get(target, 0) + count > self._limit
 
-    def _families(self, origin: Origin, subject: Subject) -> list[Metric]:
+    def _families(self, origin: Origin, subject: Subject, history: History) -> list[Metric]:
         about = target_families(
             subject.target,
             up=subject.up,
@@ -65,16 +70,21 @@ class Display:
             url=origin.settings.url,
             errors=subject.errors,
         )
-        found = statistics(subject.history, self._rules)
+        found = statistics(history, self._rules)
+        self.standings[subject.target] = standings(history, found)
         window = window_families(subject.target, found, origin.provider.vocabulary, self._rules, self._drop)
         return [*window, *self._kept(about)]
+
+    def _hint(self, subject: Subject) -> list[Metric]:
+        """All that is shown of a target that is hidden."""
+        return self._kept([up_family(subject.target, up=subject.up)])
 
     def _kept(self, families: Iterable[Metric]) -> list[Metric]:
         return [metric for metric in families if not {metric.name, f"{metric.name}_total"} & self._drop]
 
     def refreshed(self, target: Target, at: float) -> None:
         """Show when the target was last known to be current, unless it is hidden."""
-        if REFRESH not in self._drop and target not in self._hidden:
+        if REFRESH not in self._drop and target not in self.hidden:
             self._exposition.refreshed(target, at)
 
     def forget(self, target: Target) -> None:
@@ -82,23 +92,26 @@ class Display:
         self._exposition.forget(target)
         self.total -= self._series.pop(target, 0)
         self._saved.pop(target, None)
-        self._hidden.discard(target)
+        self.standings.pop(target, None)
+        self.hidden.discard(target)
 
     def wants(self, form: Format) -> bool:
-        """Whether the format was asked for before; from now on it was."""
+        """Whether the format was asked for before; from now on it was, and every target is to be shown anew."""
         known = form in self._exposition.formats
-        self._exposition.formats.add(form)
+        self._exposition.want(form)
         return known
 
     def join(self, form: Format, tail: Iterable[Metric]) -> bytes:
-        """The whole exposition, the tail behind what is kept of the targets."""
+        """The whole exposition, compressed by gzip, the tail behind what is kept of the targets."""
         return self._exposition.join(form, self._kept(tail))
 
-    def of_target(self, target: Target, form: Format) -> bytes:
+    def of_target(self, origin: Origin, subject: Subject, form: Format) -> bytes:
         """The exposition of one target alone."""
-        return self._exposition.of_target(target, form)
+        hidden = subject.target in self.hidden
+        families = self._hint(subject) if hidden else self._families(origin, subject, subject.history)
+        return self._exposition.of_target(subject.target, families, form)
 
     def families(self) -> Iterator[Metric]:
         """What the bound has done."""
         yield gauge("ci_build_exporter_folded_series", sum(self._saved.values()))
-        yield gauge("ci_build_exporter_hidden_targets", len(self._hidden))
+        yield gauge("ci_build_exporter_hidden_targets", len(self.hidden))

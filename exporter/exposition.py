@@ -1,7 +1,8 @@
 """Rendered families, kept as bytes by target and joined at the scrape.
 
-prometheus-client renders; what it renders is cut at its `# HELP` lines, so that the samples of many targets stand
-under one header. In the text format `_gcount` and `_gsum` are families of their own, and the same cut keeps them apart.
+prometheus-client renders, once a change; what it renders is cut at its `# HELP` lines, so that the samples of many
+targets stand under one header. In the text format `_gcount` and `_gsum` are families of their own, and the same cut
+keeps them apart.
 """
 
 import re
@@ -16,6 +17,7 @@ from prometheus_client.registry import Collector
 from exporter.build import Target
 from exporter.meters import family
 from exporter.metrics import go_float, target_labels
+from exporter.pieces import Column, Member
 
 
 class Format(StrEnum):
@@ -64,22 +66,56 @@ def cut(rendered: bytes) -> tuple[Pieces, Pieces]:
     return headers, samples
 
 
-class Exposition:
-    """The kept bytes of all targets, in the formats that were asked for."""
+class _Kept:
+    """The lines of all targets in one format, a column a family; families in the order in which they were seen."""
 
     def __init__(self) -> None:
-        self.formats: set[Format] = set()
-        """Those that were asked for; only these are rendered."""
-        self._headers: dict[Format, Pieces] = {form: {} for form in Format}
-        self._kept: dict[Format, dict[Target, Pieces]] = {form: {} for form in Format}
+        self._headers: Pieces = {}
+        self._columns: dict[str, Column] = {}
+
+    def put(self, place: int, headers: Pieces, samples: Pieces) -> None:
+        for name, header in headers.items():
+            if name not in self._columns:
+                self._headers[name], self._columns[name] = header, Column()
+        for name, column in self._columns.items():
+            column.put(place, samples.get(name, b""))
+
+    def member(self) -> Member:
+        member = Member()
+        for name, column in self._columns.items():
+            if column:
+                member.add(self._headers[name])
+                column.add_to(member)
+        return member
+
+
+class Exposition:
+    """The kept lines of all targets, in the formats that were asked for."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Format, _Kept] = {}
+        self._places: dict[Target, int] = {}
+        self._free: list[int] = []
         self._refreshed: dict[Target, bytes] = {}
+
+    @property
+    def formats(self) -> Collection[Format]:
+        """Those that were asked for; only these are rendered."""
+        return self._kept.keys()
+
+    def want(self, form: Format) -> None:
+        """Keep this format as well from now on: what is put from now on."""
+        self._kept.setdefault(form, _Kept())
 
     def put(self, target: Target, families: Sequence[Metric]) -> None:
         """Keep the families of a target instead of those that it had."""
-        for form in self.formats:
-            headers, samples = cut(render(families, form))
-            self._headers[form].update(headers)
-            self._kept[form][target] = samples
+        if not self._kept:
+            return  # so that the first scrape finds them in the order in which they were discovered
+        place = self._places.get(target)
+        if place is None:
+            place = self._places[target] = self._free.pop() if self._free else len(self._places)
+        for form, kept in self._kept.items():
+            kept.put(place, *cut(render(families, form)))
 
     def refreshed(self, target: Target, at: float) -> None:
         """Keep when the target was last known to be current; the rest of it is not rendered for that."""
@@ -89,26 +125,23 @@ class Exposition:
 
     def forget(self, target: Target) -> None:
         """Drop all that is kept of a target."""
-        for kept in self._kept.values():
-            kept.pop(target, None)
         self._refreshed.pop(target, None)
+        place = self._places.pop(target, None)
+        if place is not None:
+            for kept in self._kept.values():
+                kept.put(place, {}, {})
+            self._free.append(place)
 
     def join(self, form: Format, tail: Iterable[Metric]) -> bytes:
-        """The whole exposition: the targets' families, then the tail and the end."""
-        targets = list(self._kept[form].values())
-        parts: list[bytes] = []
-        for name, header in list(self._headers[form].items()):
-            lines = [samples[name] for samples in targets if name in samples]
-            if any(lines):
-                parts += [header, *lines]
-        parts += [*_under_header(form, self._refreshed.values()), render(tail, form)]
-        return b"".join(parts)
+        """The whole exposition as one gzip member: the targets' families, then the tail and the end."""
+        member = self._kept.get(form, _Kept()).member()
+        member.add(b"".join([*_under_header(form, self._refreshed.values()), render(tail, form)]))
+        return member.whole()
 
-    def of_target(self, target: Target, form: Format) -> bytes:
-        """The exposition of one target alone, its end included."""
-        kept = self._kept[form].get(target, {})
-        headers = self._headers[form]
-        parts = [headers[name] + lines for name, lines in kept.items() if lines]
+    def of_target(self, target: Target, families: Sequence[Metric], form: Format) -> bytes:
+        """The exposition of one target alone, its end included; nothing of it is kept."""
+        headers, samples = cut(render(families, form))
+        parts = [headers[name] + lines for name, lines in samples.items() if lines]
         refreshed = [self._refreshed[target]] if target in self._refreshed else []
         return b"".join([*parts, *_under_header(form, refreshed), render([], form)])
 

@@ -110,11 +110,11 @@ class Intake:
             if subject is None:
                 continue
             before, subject.look = subject.look, look
-            if look is not None and subject.history.baseline is not None:
+            if look is not None and subject.known:
                 self._take_look(origin, subject, before, look, now)
 
     def _take_look(self, origin: Origin, subject: Subject, before: Look | None, look: Look, now: float) -> None:
-        asked_for = verdict(before, look, subject.history)
+        asked_for = verdict(before, look, subject.unfinished)
         if asked_for is Verdict.READ and announced(origin, subject, now) and heard(look, subject.history):
             asked_for = Verdict.NOTHING
         if asked_for is Verdict.READ:
@@ -122,14 +122,14 @@ class Intake:
             subject.repeats = 0
             return
         if asked_for is Verdict.STEP:
-            (build,) = subject.history.unfinished
+            (build,) = subject.unfinished
             self._merged(
                 origin,
                 subject,
                 merge(subject.history, [(stepped(build, look), now - origin.skew)], self.rules, now),
                 now,
             )
-        if not subject.asked.failures and covers(look, subject.history):
+        if not subject.asked.failures and covers(look, subject.unfinished):
             self._current(origin, subject, now)
 
     def look_failed(self, origin: Origin, name: str, error: Exception, now: float) -> None:
@@ -144,7 +144,8 @@ class Intake:
 
     def read(self, origin: Origin, subject: Subject, walked: Walked, *, sweep: bool, now: float) -> None:
         """Take in what a walk brought, all of it or nothing."""
-        history = merge(subject.history, timely(subject.history, walked.sights), self.rules, now)
+        before = subject.history
+        history = merge(before, timely(before, walked.sights), self.rules, now)
         history = without(history, walked.gone, self.rules, now)
         history = replace(history, mark=walked.mark, walked_at=now - origin.skew)
         if not walked.ordered and origin.short and not origin.provider.ordered:
@@ -152,7 +153,7 @@ class Intake:
             log.warning("builds are not told newest first: every page is read", source=origin.name)
         if sweep:
             subject.swept_at = now
-        elif subject.history.baseline is None:
+        elif before.baseline is None:
             subject.swept_at = now - SWEEP * self.chance()  # so that the next are spread
         subject.asked = Asked(now)
         origin.read[True] += 1
@@ -163,7 +164,7 @@ class Intake:
             if (subject.target, rejected) not in origin.met:
                 origin.met[subject.target, rejected] = True
                 self.meters.rejected(origin.name, rejected.reason)
-        if subject.history.baseline is not None and untold(subject.history, history, now - origin.skew):
+        if before.baseline is not None and untold(before, history, now - origin.skew):
             subject.announced = origin.webhook.projects[subject.target.project] = False
         recovered = self._recovered(subject)
         self._merged(origin, subject, history, now, show=walked.missed or recovered)
@@ -179,7 +180,7 @@ class Intake:
             subject.wanted_at = now + SLOWEST * (1 - self.chance() / 2)  # not all at once
         elif look is None:
             subject.wanted_at = None
-        elif running(look) and not subject.history.unfinished and subject.repeats < REPEATS:
+        elif running(look) and not subject.unfinished and subject.repeats < REPEATS:
             subject.repeats += 1
             subject.wanted_at = now + self.refresh.ttl
         else:
@@ -225,15 +226,16 @@ class Intake:
         return Result.UNKNOWN_TARGET
 
     def _told(self, origin: Origin, subject: Subject, delivery: Delivery, now: float) -> Result:
-        if subject.history.baseline is None:
+        if not subject.known:
             return Result.DUE  # as it is anyway: it was never read
-        news = told(subject.history, delivery, now - origin.skew)
+        history = subject.history
+        news = told(history, delivery, now - origin.skew)
         if news.prompt is not None:
             subject.announced = origin.webhook.projects[subject.target.project] = news.prompt
         if news.due:
             subject.wanted_at = subject.due_at = now
         if news.sights:
-            self._merged(origin, subject, merge(subject.history, news.sights, self.rules, now), now)
+            self._merged(origin, subject, merge(history, news.sights, self.rules, now), now)
             if subject.up:
                 self._current(origin, subject, now)
             return Result.APPLIED

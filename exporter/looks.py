@@ -4,6 +4,7 @@ The list shows the newest build alone. It covers a target whose unfinished build
 another unfinished build beside it, the target is asked itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 
@@ -27,8 +28,8 @@ class Verdict(Enum):
     READ = "the builds must be read"
 
 
-def verdict(before: Look | None, look: Look, history: History) -> Verdict:
-    """What the look asks for, by the one before it and what is known.
+def verdict(before: Look | None, look: Look, unfinished: Sequence[Build]) -> Verdict:
+    """What the look asks for, by the one before it and what is known to be unfinished.
 
     It asks for a read when the newest build ended or began, and when it is another one: it went backwards, or came to
     the same status at another time. Steps of the one unfinished build that is known are taken from the look.
@@ -38,8 +39,7 @@ def verdict(before: Look | None, look: Look, history: History) -> Verdict:
     moved = (look.status, look.moved_at) != (before.status, before.moved_at)
     if moved and (not running(look) or look.status == before.status):
         return Verdict.READ
-    known = history.unfinished
-    if running(look) and len(known) == 1 and known[0].status != look.status:
+    if running(look) and len(unfinished) == 1 and unfinished[0].status != look.status:
         return Verdict.STEP
     return Verdict.NOTHING
 
@@ -64,6 +64,6 @@ def stepped(build: Build, look: Look) -> Build:
     return replace(build, status=look.status, outcome=look.outcome)
 
 
-def covers(look: Look, history: History) -> bool:
+def covers(look: Look, unfinished: Sequence[Build]) -> bool:
     """Whether the next looks can tell all that moves: what is known to be unfinished is the build that it shows."""
-    return len(history.unfinished) == running(look)
+    return len(unfinished) == running(look)

@@ -88,6 +88,8 @@ class Meters:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         """Everything that changes from scrape to scrape; others may register more."""
+        self.turn = 0
+        """Moves whenever what is shown may have changed by more than the time that has passed."""
         self._requests = self._counter("ci_build_source_requests_total")
         self._rejected = self._counter("ci_build_source_rejected_records_total")
         self._webhooks = self._counter("ci_build_source_webhook_events_total")
@@ -113,16 +115,25 @@ class Meters:
 
     def request(self, source: str, operation: str, code: str, seconds: float) -> None:
         """Count one request; `code` is the HTTP status, or why there was none."""
+        self.turn += 1
         self._requests.labels(source, operation, code).inc()
         self._seconds.labels(source).observe(seconds)
 
     def rejected(self, source: str, reason: str) -> None:
         """Count one record that could not be read."""
+        self.turn += 1
         self._rejected.labels(source, reason).inc()
 
     def webhook(self, source: str, event: str, result: str) -> None:
         """Count one delivery to the source's webhook: what it told of, and what became of it."""
+        self.turn += 1
         self._webhooks.labels(source, event, result).inc()
+
+    def reloaded(self) -> tuple[bool, float]:
+        """Whether the configuration was last read well, and when it was, in seconds since the epoch (0: never yet)."""
+        gauges = (self.reload_successful, self.reload_success_time)
+        successful, at = (sample.value for gauge in gauges for metric in gauge.collect() for sample in metric.samples)
+        return bool(successful), at
 
     def requests(self, source: str) -> float:
         """How many requests the source has made."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 from cachetools import LRUCache
 
 from exporter.allowance import Budget
-from exporter.build import Target
+from exporter.build import Build, Target
 from exporter.cadence import Pulse
 from exporter.errors import Unauthorized
 from exporter.fetch import Fetch, Observation
 from exporter.looks import covers
 from exporter.meters import SourceStatus
+from exporter.packed import NOTHING, Packed
 from exporter.providers import PROVIDERS, Look, Provider, Rejected
 from exporter.readers import Inline, Readers
 from exporter.secret import same_secret
@@ -63,7 +64,8 @@ class Subject:
     """One target: what is remembered of it, and how its reading goes."""
 
     target: Target
-    history: History = field(default_factory=History)
+    packed: Packed = NOTHING
+    """What is remembered of its builds, at rest."""
     pulse: Pulse = field(default_factory=Pulse)
     asked: Asked = field(default_factory=Asked)
     look: Look | None = None
@@ -90,14 +92,33 @@ class Subject:
     """Complete lists without it, in a row."""
 
     @property
+    def history(self) -> History:
+        """What is remembered of its builds: unpacked for whoever asks, so ask once."""
+        return self.packed.history
+
+    @history.setter
+    def history(self, history: History) -> None:
+        self.packed = Packed(history)
+
+    @property
+    def known(self) -> bool:
+        """Whether its builds were read once."""
+        return self.packed.baseline is not None
+
+    @property
+    def unfinished(self) -> tuple[Build, ...]:
+        """Its builds that somebody or something is working on, oldest first."""
+        return self.packed.unfinished
+
+    @property
     def empty(self) -> bool:
         """Whether it was read and has no builds."""
-        return self.history.baseline is not None and not self.history.rows
+        return self.known and self.packed.empty
 
     @property
     def covered(self) -> bool:
         """Whether a list tells all that moves."""
-        return self.look is not None and covers(self.look, self.history)
+        return self.look is not None and covers(self.look, self.unfinished)
 
 
 @dataclass(slots=True)
@@ -234,15 +255,36 @@ def fetch_of(
     )
 
 
-def origin_of(source: Source, fetch: Connection, readers: Readers | Inline, purse: Purse) -> Origin:
-    """A source as configured, before anything of it is known."""
-    return Origin(source, PROVIDERS[source.provider](source), fetch, readers, purse)
+def origin_of(
+    source: Source, fetch: Connection, readers: Readers | Inline, purse: Purse, before: Origin | None = None
+) -> Origin:
+    """A source as configured; of what was known of it before, if it is the same server still, nothing is lost."""
+    origin = Origin(source, PROVIDERS[source.provider](source), fetch, readers, purse)
+    if before and (before.settings.provider, before.settings.url) == (source.provider, source.url):
+        origin.subjects, origin.webhook = before.subjects, before.webhook
+    return origin
 
 
 def budget_of(source: Source, now: float) -> Budget:
     """The budget that the configuration gives a source, before anything is known of the server's limit."""
     spend = source.spend or DEFAULT_SPEND
     return Budget(share=spend.share or 0.0, per_second=spend.per_second, at=now)
+
+
+def purse_of(source: Source, purses: dict[int, Purse], before: Mapping[int, Purse], now: float) -> Purse:
+    """The purse of all sources with the same server and token, of `purses` or new there; what it held `before` goes on.
+
+    Purses are kept by the hash of their key, which has the token.
+    """
+    key = hash(purse_key(source))
+    if key not in purses:
+        purse = Purse(budget_of(source, now))
+        if key in before:
+            wished = purse.budget
+            kept = replace(before[key].budget, share=wished.share, per_second=wished.per_second, pledged=0)
+            purse = Purse(kept, before[key].resting)
+        purses[key] = purse
+    return purses[key]
 
 
 def purse_key(source: Source) -> tuple[str, str]:

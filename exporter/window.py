@@ -87,7 +87,7 @@ class Past:
     """The newest build that failed, while `success` is False."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class History:
     """All that is remembered of a target. `version` moves when something that is shown changed."""
 

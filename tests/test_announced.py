@@ -14,6 +14,7 @@ from exporter.display import Display
 from exporter.intake import Intake
 from exporter.looks import heard
 from exporter.meters import Meters
+from exporter.packed import Packed
 from exporter.providers import Look
 from exporter.questions import SLOWEST, announced, questions
 from exporter.readers import Inline
@@ -49,7 +50,7 @@ def origin() -> Origin:
     made = origin_of(source, Nothing(), Inline(), Purse(budget_of(source, NOW)))
     for target in ALL:
         look = IDLE if target.kind == "service" else None
-        made.subjects[target] = Subject(target, history=read(build("a")), asked=Asked(NOW - 60), look=look)
+        made.subjects[target] = Subject(target, packed=Packed(read(build("a"))), asked=Asked(NOW - 60), look=look)
     made.discovery = Asked(NOW - 60)
     made.webhook.heard_at = NOW
     return made

@@ -1,5 +1,6 @@
 """The bound on series: branches fold, new targets hide, and what is not wanted is dropped."""
 
+import gzip
 import re
 from collections import Counter
 
@@ -14,6 +15,7 @@ from exporter.exposition import REFRESH, Format
 from exporter.fetch import Fetch
 from exporter.meters import FAMILIES, Meters, source_families
 from exporter.metrics import WINDOW
+from exporter.packed import Packed
 from exporter.readers import Inline
 from exporter.settings import EnvToken, NorthflankSource
 from exporter.source import Origin, Purse, Subject, origin_of
@@ -39,11 +41,11 @@ def display(limit: int = NOT_MANY, drop: frozenset[str] = frozenset(), rules: Ru
 def subject(name: str = "web", history: History | None = None, *, branches: int = 1) -> Subject:
     builds = [build(f"b{place}", at=place, branch=f"release/{place}") for place in range(branches - 1)]
     found = read(build("other", branch=None), *builds) if history is None else history
-    return Subject(Target("nf", "service", "shop", name), history=found, up=True, errors=Counter(forbidden=1))
+    return Subject(Target("nf", "service", "shop", name), packed=Packed(found), up=True, errors=Counter(forbidden=1))
 
 
 def lines(shown: Display, form: Format = Format.TEXT) -> list[str]:
-    return [line for line in shown.join(form, []).decode().splitlines() if not line.startswith("#")]
+    return [line for line in gzip.decompress(shown.join(form, [])).decode().splitlines() if not line.startswith("#")]
 
 
 def bound(shown: Display) -> dict[str, float]:
@@ -184,7 +186,8 @@ def everything(origin: Origin, drop: frozenset[str]) -> str:
     shown.show(origin, one, NOW)
     shown.refreshed(one.target, NOW)
     tail = [*meters.registry.collect(), *source_families([origin.status(NOW)]), *shown.families()]
-    return shown.join(Format.TEXT, tail).decode() + shown.of_target(one.target, Format.TEXT).decode()
+    together = gzip.decompress(shown.join(Format.TEXT, tail))
+    return together.decode() + shown.of_target(origin, one, Format.TEXT).decode()
 
 
 NAMES = [*(one.name for one in WINDOW), *FAMILIES, "process_cpu_seconds_total", "python_info"]
@@ -229,6 +232,6 @@ def test_one_target_can_be_shown_alone(origin: Origin) -> None:
     shown = display()
     for name in ("a", "b"):
         shown.show(origin, subject(name), NOW)
-    text = shown.of_target(subject("a").target, Format.TEXT).decode()
+    text = shown.of_target(origin, subject("a"), Format.TEXT).decode()
     assert 'target="a"' in text
     assert 'target="b"' not in text

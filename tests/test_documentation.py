@@ -1,5 +1,6 @@
 """The README says what the code does: families, keys, options, dependencies, examples and links."""
 
+import gzip
 import re
 import subprocess
 import tomllib
@@ -19,11 +20,12 @@ from pydantic import BaseModel, TypeAdapter
 from real import tool
 
 from exporter import config
-from exporter.cli import ENVIRONMENT, KNOWN_FAMILIES, commands
+from exporter.cli import commands
 from exporter.collector import Collector
 from exporter.exposition import Format
 from exporter.meters import FAMILIES
 from exporter.metrics import TARGET_LABELS, WINDOW
+from exporter.options import ENVIRONMENT, KNOWN_FAMILIES
 from exporter.settings import GitLabSource, NorthflankSource, Settings
 from exporter.simulated import simulated_settings
 from exporter.simulator import Simulator, demo_world
@@ -150,7 +152,7 @@ def demo(drop: frozenset[str] = frozenset()) -> str:
         shown = settings.metrics.model_copy(update={"drop": tuple(drop)})
         collector = Collector(settings.model_copy(update={"metrics": shown}))
         collector.collect()
-        text = collector.expose(Format.OPENMETRICS).decode()
+        text = gzip.decompress(collector.expose(Format.OPENMETRICS)).decode()
         collector.close()
     return text
 

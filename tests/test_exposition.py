@@ -1,6 +1,9 @@
 """Many targets in one exposition: families stand together, and what changed alone is rendered anew."""
 
+import gzip
 import re
+import subprocess
+import zlib
 
 import pytest
 from builds import NOW, RULES, WEB, build, read
@@ -27,11 +30,16 @@ def families(target: Target, *builds: Build, rules: Rules = RULES) -> list[Metri
 
 def exposition(*targets: Target) -> Exposition:
     kept = Exposition()
-    kept.formats.update(Format)
+    for form in Format:
+        kept.want(form)
     for place, target in enumerate(targets):
         kept.put(target, families(target, build(f"a{place}", took=place), build(f"b{place}", Outcome.FAILURE)))
         kept.refreshed(target, NOW + place)
     return kept
+
+
+def joined(kept: Exposition, form: Format, tail: list[Metric]) -> bytes:
+    return gzip.decompress(kept.join(form, tail))
 
 
 def parsed(text: bytes, form: Format) -> list[Metric]:
@@ -51,7 +59,7 @@ def of(text: bytes, start: str) -> list[str]:
 def test_the_families_of_many_targets_stand_together(form: Format) -> None:
     meters = Meters()
     meters.request("nf", "builds", "200", 0.1)
-    text = exposition(*TARGETS).join(form, meters.registry.collect())
+    text = joined(exposition(*TARGETS), form, list(meters.registry.collect()))
     types = re.findall(r"^# TYPE (\S+)", text.decode(), re.MULTILINE)
     helps = re.findall(r"^# HELP (\S+)", text.decode(), re.MULTILINE)
     assert types == helps
@@ -68,8 +76,8 @@ def test_the_families_of_many_targets_stand_together(form: Format) -> None:
 
 @pytest.mark.parametrize("form", Format)
 def test_the_exposition_of_many_targets_has_what_each_of_them_has(form: Format) -> None:
-    together = series(exposition(*TARGETS).join(form, []), form)
-    alone = [one for target in TARGETS for one in series(exposition(target).join(form, []), form)]
+    together = series(joined(exposition(*TARGETS), form, []), form)
+    alone = [one for target in TARGETS for one in series(joined(exposition(target), form, []), form)]
     # Apart from the ids, that differ by the place.
     assert {name for name, _labels in together} == {name for name, _labels in alone}
     assert len(together) == len(alone)
@@ -77,7 +85,7 @@ def test_the_exposition_of_many_targets_has_what_each_of_them_has(form: Format) 
 
 
 def test_in_the_text_format_counts_and_sums_of_latencies_are_families_of_their_own() -> None:
-    text = exposition(*TARGETS).join(Format.TEXT, []).decode()
+    text = joined(exposition(*TARGETS), Format.TEXT, []).decode()
     for suffix in ("_gcount", "_gsum"):
         name = f"ci_build_conclude_latency_seconds{suffix}"
         block = text.partition(f"# TYPE {name} gauge\n")[2].partition("# HELP")[0].splitlines()
@@ -91,19 +99,19 @@ def test_openmetrics_ends_with_one_end_mark_and_the_text_format_has_none() -> No
     kept = exposition(*TARGETS)
     tail = [gauge("ci_build_exporter_hidden_targets", 0)]
     for text in (
-        kept.join(Format.OPENMETRICS, tail),
-        kept.join(Format.OPENMETRICS, []),
-        kept.of_target(TARGETS[0], Format.OPENMETRICS),
-        Exposition().join(Format.OPENMETRICS, []),
+        joined(kept, Format.OPENMETRICS, tail),
+        joined(kept, Format.OPENMETRICS, []),
+        kept.of_target(TARGETS[0], families(TARGETS[0], build("a")), Format.OPENMETRICS),
+        joined(Exposition(), Format.OPENMETRICS, []),
     ):
         assert text.endswith(b"# EOF\n")
         assert text.count(b"# EOF") == 1
-    assert b"# EOF" not in kept.join(Format.TEXT, tail)
-    assert Exposition().join(Format.TEXT, []) == b""
+    assert b"# EOF" not in joined(kept, Format.TEXT, tail)
+    assert joined(Exposition(), Format.TEXT, []) == b""
 
 
 def test_families_come_in_the_order_of_the_table_and_the_tail_last() -> None:
-    text = exposition(*TARGETS).join(Format.TEXT, [gauge("ci_build_exporter_hidden_targets", 0)])
+    text = joined(exposition(*TARGETS), Format.TEXT, [gauge("ci_build_exporter_hidden_targets", 0)])
     names = [line.split()[2] for line in of(text, "# TYPE")]
     assert names[0] == "ci_build_window_builds"
     assert names[-2:] == [REFRESH, "ci_build_exporter_hidden_targets"]
@@ -112,20 +120,20 @@ def test_families_come_in_the_order_of_the_table_and_the_tail_last() -> None:
 @pytest.mark.parametrize("form", Format)
 def test_a_family_without_a_sample_has_no_header(form: Format) -> None:
     kept = Exposition()
-    kept.formats.add(form)
+    kept.want(form)
     kept.put(WEB, families(WEB, build("a", Outcome.CANCELLATION)))
-    text = kept.join(form, [])
+    text = joined(kept, form, [])
     assert b"ci_build_last_success" not in text
     assert REFRESH.encode() not in text
-    assert REFRESH.encode() not in kept.of_target(WEB, form)
+    assert REFRESH.encode() not in kept.of_target(WEB, families(WEB), form)
 
 
 @pytest.mark.parametrize("form", Format)
 def test_what_is_put_again_stands_instead_of_what_was(form: Format) -> None:
     kept = exposition(*TARGETS)
-    before = kept.join(form, [])
+    before = joined(kept, form, [])
     kept.put(TARGETS[1], families(TARGETS[1], build("new")))
-    after = kept.join(form, [])
+    after = joined(kept, form, [])
     assert b'build_id="b1"' in before
     assert b'build_id="b1"' not in after
     lines = [set(of(text, "ci_build_")) for text in (before, after)]
@@ -137,13 +145,13 @@ def test_what_is_forgotten_is_not_shown(form: Format) -> None:
     kept = exposition(*TARGETS)
     kept.forget(TARGETS[1])
     kept.forget(WEB)
-    text = kept.join(form, [])
+    text = joined(kept, form, [])
     assert b"web1" not in text
     assert b"web2" in text
     kept.forget(TARGETS[0])
     kept.forget(TARGETS[2])
-    assert kept.join(form, []) == render([], form)
-    assert kept.of_target(TARGETS[0], form) == render([], form)
+    assert joined(kept, form, []) == render([], form)
+    assert kept.of_target(TARGETS[0], [], form) == render([], form)
 
 
 def test_the_time_of_refresh_moves_alone() -> None:
@@ -151,7 +159,7 @@ def test_the_time_of_refresh_moves_alone() -> None:
     kept.refreshed(TARGETS[0], 1_700_000_030.25)
     kept.refreshed(TARGETS[0], 1_700_000_060.5)
     for form in Format:
-        text = kept.join(form, [])
+        text = joined(kept, form, [])
         assert of(text, REFRESH) == [
             REFRESH + '{kind="service",project="shop",source="nf",target="web0"} 1.7000000605e+09',
             REFRESH + '{kind="service",project="shop",source="nf",target="web1"} 1.700000001e+09',
@@ -169,28 +177,29 @@ def test_the_line_of_the_refresh_is_what_prometheus_client_writes() -> None:
     labels = {"source": "nf", "kind": "service", "project": target.project, "target": target.name}
     metric.add_sample(REFRESH, labels, NOW + 0.5)
     for form in Format:
-        assert kept.join(form, []) == render([metric], form)
+        assert joined(kept, form, []) == render([metric], form)
 
 
 @pytest.mark.parametrize("form", Format)
 def test_one_target_alone_is_a_whole_exposition(form: Format) -> None:
     kept = exposition(*TARGETS)
-    text = kept.of_target(TARGETS[1], form)
+    shown = families(TARGETS[1], build("a1", took=1), build("b1", Outcome.FAILURE))
+    text = kept.of_target(TARGETS[1], shown, form)
     assert {dict(labels)["target"] for _name, labels in series(text, form)} == {"web1"}
     assert len(of(text, REFRESH)) == 1
     assert sorted(series(text, form)) == sorted(
-        one for one in series(kept.join(form, []), form) if ("target", "web1") in one[1]
+        one for one in series(joined(kept, form, []), form) if ("target", "web1") in one[1]
     )
 
 
 def test_only_formats_that_were_asked_for_are_rendered() -> None:
     kept = Exposition()
     kept.put(WEB, families(WEB, build("a")))
-    assert kept.join(Format.TEXT, []) == b""
-    kept.formats.add(Format.TEXT)
+    assert joined(kept, Format.TEXT, []) == b""
+    kept.want(Format.TEXT)
     kept.put(WEB, families(WEB, build("a")))
-    assert b"ci_build_last_success" in kept.join(Format.TEXT, [])
-    assert kept.join(Format.OPENMETRICS, []) == b"# EOF\n"
+    assert b"ci_build_last_success" in joined(kept, Format.TEXT, [])
+    assert joined(kept, Format.OPENMETRICS, []) == b"# EOF\n"
 
 
 @pytest.mark.parametrize("form", Format)
@@ -198,11 +207,32 @@ def test_a_hostile_name_breaks_no_familys_lines(form: Format) -> None:
     name = "x\n# HELP ci_build_last_success no\n# TYPE ci_build_last_success counter\n# EOF\n"
     hostile = Target("nf", "service", name, name)
     kept = exposition(hostile, WEB)
-    text = kept.join(form, [])
+    text = joined(kept, form, [])
     found = series(text, form)
     assert len(found) == len(set(found))
     assert {dict(labels)["target"] for _name, labels in found} == {name, "web"}
     assert len(of(text, "# TYPE ci_build_last_success")) == 1
+
+
+def test_what_is_joined_is_one_gzip_member_that_other_programs_read() -> None:
+    kept = exposition(*TARGETS)
+    kept.put(TARGETS[1], families(TARGETS[1], build("new")))
+    compressed = kept.join(Format.TEXT, [gauge("ci_build_exporter_hidden_targets", 0)])
+    unpacking = zlib.decompressobj(31)
+    text = unpacking.decompress(compressed)
+    assert unpacking.eof
+    assert unpacking.unused_data == b""
+    assert b'build_id="new"' in text
+    program = subprocess.run(["gzip", "-dc"], input=compressed, capture_output=True, check=True)
+    assert program.stdout == text
+
+
+def test_the_place_of_a_target_that_is_gone_is_taken_by_the_next() -> None:
+    kept = exposition(*TARGETS)
+    kept.forget(TARGETS[1])
+    kept.put(WEB, families(WEB, build("new")))
+    text = joined(kept, Format.TEXT, [])
+    assert {dict(labels)["target"] for _name, labels in series(text, Format.TEXT)} == {"web0", "web", "web2"}
 
 
 def test_a_rendered_text_is_cut_at_its_families() -> None:

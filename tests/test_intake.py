@@ -1,5 +1,6 @@
 """What answers change, request by request, over a simulator in the same process and a clock that is set by hand."""
 
+import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -105,7 +106,7 @@ class Scene:
     def samples(self, name: str) -> dict[str, float]:
         """The values of the samples with that name, by target or else by source; those with value 0 too."""
         found: dict[str, float] = {}
-        for family in text_string_to_metric_families(self.collector.expose(Format.TEXT).decode()):
+        for family in text_string_to_metric_families(gzip.decompress(self.collector.expose(Format.TEXT)).decode()):
             for sample in family.samples:
                 if sample.name == name:
                     key = sample.labels.get("target", sample.labels.get("source", ""))
@@ -241,7 +242,7 @@ def test_a_service_that_two_lists_lack_is_dropped_and_nothing_shows_it_again(log
     scene.simulator.northflank = type(scene.simulator.northflank)(smaller, scene.simulator.history)
     scene.scrapes(900)
     assert scene.up == {"quiet": 1}
-    assert 'target="web"' not in scene.collector.expose(Format.TEXT).decode()
+    assert 'target="web"' not in gzip.decompress(scene.collector.expose(Format.TEXT)).decode()
     assert said(logged, "target is gone") == 1
 
 

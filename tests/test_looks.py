@@ -65,7 +65,7 @@ def known(*statuses: str) -> History:
 def test_a_look_asks_for_what_it_cannot_tell(
     before: Look | None, now: Look, builds: tuple[str, ...], right: Verdict
 ) -> None:
-    assert verdict(before, now, known(*builds)) is right
+    assert verdict(before, now, known(*builds).unfinished) is right
 
 
 def test_a_step_is_taken_from_the_look_and_nothing_else() -> None:
@@ -92,7 +92,7 @@ def test_a_list_is_enough_where_it_shows_the_only_unfinished_build(
     builds: tuple[str, ...],
     right: bool,  # noqa: FBT001
 ) -> None:
-    assert covers(look(status), known(*builds)) is right
+    assert covers(look(status), known(*builds).unfinished) is right
 
 
 def test_a_word_never_heard_of_is_not_taken_for_a_running_build() -> None:
@@ -103,4 +103,4 @@ def test_a_word_never_heard_of_is_not_taken_for_a_running_build() -> None:
 def test_a_look_at_a_build_that_a_read_saw_end_asks_for_no_step() -> None:
     queued = build("b", Outcome.PENDING)
     ended = read_again(read(queued), moved(queued, Outcome.SUCCESS), now=NOW + 60)
-    assert verdict(look("queued"), look("building", 10), ended) is Verdict.NOTHING
+    assert verdict(look("queued"), look("building", 10), ended.unfinished) is Verdict.NOTHING

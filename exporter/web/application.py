@@ -1,4 +1,4 @@
-"""The Starlette application: `/metrics`, `/probe`, the life-cycle endpoints and a first page."""
+"""The Starlette application: `/metrics`, `/probe`, the life-cycle endpoints, the status page and its API."""
 
 import asyncio
 import gzip
@@ -6,31 +6,34 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import ParamSpec
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.build import Target
 from exporter.collector import Collector
 from exporter.errors import ConfigError, ListenError
 from exporter.exposition import Format
+from exporter.pieces import LEVEL
+from exporter.web import api
+from exporter.web.page import Pages
 from exporter.web.scrape import SCRAPE_TIMEOUT, form, patience, takes_gzip
 from exporter.web.webhook import deliver
 
+P = ParamSpec("P")
+
 FIRST_READ = 30.0
 """Seconds that the read at the start may take before scrapes no longer wait for it."""
-COMPRESSION = 1
-"""The zlib level: a scrape is read once, on the same network mostly."""
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>CI build exporter</title></head>
-<body><h1>CI build exporter</h1><ul>
-<li><a href="{path}">Metrics</a></li><li><a href="/-/healthy">Healthy</a></li><li><a href="/-/ready">Ready</a></li>
-</ul></body></html>
-"""
+TAKEN = ("/probe", "/docs")
+TAKEN_BELOW = ("/-/", "/webhooks/", "/api/", "/static/", "/targets/")
+"""Paths that other endpoints have."""
+RECENT = 1.0
+"""Seconds for which an answer is given again, if nothing has moved."""
 
 
 async def settle(collector: Collector, seconds: float, only: Target | None = None) -> None:
@@ -47,6 +50,28 @@ async def settle(collector: Collector, seconds: float, only: Target | None = Non
             break
 
 
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """An answer, as it was put together."""
+
+    at: float
+    """By the collector's clock."""
+    turn: int
+    body: bytes
+
+
+def _kind(request: Request) -> tuple[Format, bool]:
+    """The format that a request wants, and whether compressed."""
+    return form(request.headers.get("accept", "")), takes_gzip(request.headers.get("accept-encoding", ""))
+
+
+def _response(body: bytes, wanted: Format, compressed: bool) -> Response:  # noqa: FBT001  # called by place
+    headers = {"Content-Type": wanted.value, "Vary": "Accept, Accept-Encoding"}
+    if compressed:
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, headers=headers)
+
+
 class Endpoints:
     """The handlers, over one collector."""
 
@@ -56,11 +81,25 @@ class Endpoints:
         self._reload = reload
         self._lifecycle = lifecycle
         self._took = 0.0
+        self._recent: dict[tuple[Format, bool], Recent] = {}
 
     async def metrics(self, request: Request) -> Response:
-        """Everything, after waiting for what is due as long as the scrape allows."""
-        await self._wait(request, None)
-        return await self._answer(request, self._collector.expose)
+        """Everything, after waiting for what is due as long as the scrape allows.
+
+        Nothing new is asked or put together within a second of the last answer of the kind, unless something moved.
+        """
+        kind = _kind(request)
+        recent = self._recent.get(kind)
+        now, turn = self._collector.now, self._collector.meters.turn
+        if recent is None or recent.turn != turn or not 0 <= now - recent.at < RECENT:
+            await self._wait(request, None)
+            now, turn = self._collector.now, self._collector.meters.turn
+            recent = self._recent[kind] = Recent(now, turn, await self._timed(self._exposed, *kind))
+        return _response(recent.body, *kind)
+
+    def _exposed(self, wanted: Format, compressed: bool) -> bytes:  # noqa: FBT001  # called by place
+        body = self._collector.expose(wanted)
+        return body if compressed else gzip.decompress(body)
 
     async def probe(self, request: Request) -> Response:
         """One configured target alone: `?source=NAME&target=KIND/PROJECT/NAME`."""
@@ -75,7 +114,9 @@ class Endpoints:
             known = "source" if source not in self._collector.sources() else "target"
             return PlainTextResponse(f"no such {known}; the command targets lists what is read\n", 404)
         await self._wait(request, target)
-        return await self._answer(request, lambda form: self._collector.expose_target(target, form))
+        wanted, compressed = _kind(request)
+        body = await self._timed(self._collector.expose_target, target, wanted)
+        return _response(gzip.compress(body, LEVEL) if compressed else body, wanted, compressed)
 
     def _find(self, source: str, name: str) -> Target | None:
         wanted = {name, f"{source}/{name}"}
@@ -88,17 +129,13 @@ class Endpoints:
         seconds = patience(request.headers.get(SCRAPE_TIMEOUT), self._collector.timeout, self._took)
         await settle(self._collector, seconds, only)
 
-    async def _answer(self, request: Request, expose: Callable[[Format], bytes]) -> Response:
+    async def _timed(self, expose: Callable[P, bytes], *what: P.args, **how: P.kwargs) -> bytes:
+        """What is put together in a thread of its own; how long that took is kept in mind for the next scrape."""
         begun = time.perf_counter()
-        wanted = form(request.headers.get("accept", ""))
-        body = expose(wanted)
-        headers = {"Content-Type": wanted.value, "Vary": "Accept, Accept-Encoding"}
-        if takes_gzip(request.headers.get("accept-encoding", "")):
-            body = await run_in_threadpool(gzip.compress, body, COMPRESSION, mtime=0)
-            headers["Content-Encoding"] = "gzip"
+        body = await run_in_threadpool(expose, *what, **how)
         self._took = time.perf_counter() - begun
         self._collector.meters.scrape_duration.set(self._took)
-        return Response(body, headers=headers)
+        return body
 
     async def healthy(self, _request: Request) -> Response:
         """Whether the process answers."""
@@ -124,10 +161,6 @@ class Endpoints:
         """A provider's delivery to one source."""
         return await deliver(self._collector, request)
 
-    async def page(self, _request: Request) -> Response:
-        """Where to go from here."""
-        return HTMLResponse(PAGE.format(path=self._path))
-
     @asynccontextmanager
     async def lifespan(self, _application: Starlette) -> AsyncIterator[None]:
         """Read once at the start, so that the first scrape is full."""
@@ -143,7 +176,7 @@ def usable_path(path: str) -> str:
         raise ListenError(
             f'--web.telemetry-path: "{path}" is no path; it begins with / and goes on in plain characters'
         )
-    if path == "/probe" or path.startswith(("/-/", "/webhooks/")):
+    if path in TAKEN or path.startswith(TAKEN_BELOW):
         raise ListenError(f"--web.telemetry-path: {path} is taken by another endpoint; write /metrics")
     return path
 
@@ -161,6 +194,7 @@ def application(
         Route("/-/ready", endpoints.ready),
         Route("/-/reload", endpoints.reload, methods=["POST", "PUT"]),
     ]
+    routes += api.routes(collector)
     if path != "/":
-        routes.append(Route("/", endpoints.page))
+        routes += Pages(collector, path).routes
     return Starlette(routes=routes, lifespan=endpoints.lifespan)

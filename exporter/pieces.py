@@ -1,0 +1,107 @@
+"""Lines of many targets, kept compressed, one piece a target, and put together to one gzip member.
+
+A piece is raw deflate that ends with a full flush: it refers to nothing before it and ends on a whole byte,
+so that pieces can be joined in any order. What a gzip member says at its end, the checksum and the length of the whole,
+is combined from those of the pieces. It is one member, never several: RFC 1952 allows several, but curl and others stop
+reading behind the first.
+"""
+
+import struct
+import zlib
+from array import array
+
+from isal import isal_zlib
+
+BLOCK = 32
+"""Pieces whose checksums are combined in advance: a change costs one block and the row of blocks, not all pieces."""
+LEVEL = 1
+_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_WINDOW = -15
+"""Raw deflate: no header and no checksum of its own."""
+
+
+class Member:
+    """One gzip member that is put together."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = [_HEADER]
+        self._crc = 0
+        self._size = 0
+
+    def add(self, lines: bytes) -> None:
+        """Lines of this moment, which are not kept."""
+        self.extend([deflated(lines)], isal_zlib.crc32(lines), len(lines))
+
+    def extend(self, pieces: list[bytes], crc: int, size: int) -> None:
+        """Pieces that are kept, with the checksum and the length of their lines."""
+        self._parts += pieces
+        self._crc = isal_zlib.crc32_combine(self._crc, crc, size)
+        self._size += size
+
+    def whole(self) -> bytes:
+        """The member; nothing can be added behind it."""
+        self._parts += [_LAST, struct.pack("<II", self._crc, self._size & 0xFFFFFFFF)]
+        return b"".join(self._parts)
+
+
+class Column:
+    """The lines of one family: a piece a target, by the target's place; an empty one where it has none."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._crcs = array("L")
+        self._sizes = array("L")
+        self._blocks: dict[int, tuple[int, int]] = {}
+
+    def put(self, place: int, lines: bytes) -> None:
+        """Keep the lines at that place instead of those that were there."""
+        missing = place + 1 - len(self._pieces)
+        if missing > 0:
+            self._pieces += [b""] * missing
+            self._crcs.extend([0] * missing)
+            self._sizes.extend([0] * missing)
+        crc = isal_zlib.crc32(lines)
+        if (self._crcs[place], self._sizes[place]) != (crc, len(lines)):
+            self._pieces[place] = deflated(lines) if lines else b""
+            self._crcs[place], self._sizes[place] = crc, len(lines)
+            self._blocks.pop(place // BLOCK, None)
+
+    def __bool__(self) -> bool:
+        """Whether any target has lines."""
+        return any(self._sizes)
+
+    def add_to(self, member: Member) -> None:
+        """Add all pieces."""
+        crc = size = 0
+        for block in range((len(self._pieces) + BLOCK - 1) // BLOCK):
+            known = self._blocks.get(block)
+            if known is None:
+                known = self._blocks[block] = self._combined(block)
+            crc = isal_zlib.crc32_combine(crc, *known)
+            size += known[1]
+        member.extend(self._pieces, crc, size)
+
+    def _combined(self, block: int) -> tuple[int, int]:
+        crc = size = 0
+        of_block = slice(block * BLOCK, (block + 1) * BLOCK)
+        for one, length in zip(self._crcs[of_block], self._sizes[of_block], strict=True):
+            if length:
+                crc = isal_zlib.crc32_combine(crc, one, length)
+                size += length
+        return crc, size
+
+
+def deflated(lines: bytes) -> bytes:
+    """The lines as raw deflate behind which more may stand."""
+    packing = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW)
+    packed: bytes = packing.compress(lines) + packing.flush(isal_zlib.Z_FULL_FLUSH)
+    return packed
+
+
+def _ended() -> bytes:
+    packing = zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW)
+    return packing.flush(zlib.Z_FINISH)
+
+
+_LAST = _ended()
+"""An empty block that says that it is the last."""
