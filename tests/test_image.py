@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click import Option
 
-from exporter.cli import ENVIRONMENT, serve
+from exporter.cli import serve
+from exporter.options import ENVIRONMENT
 from exporter.web.server import host_and_port
 
 ROOT = Path(__file__).parent.parent

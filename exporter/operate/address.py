@@ -19,7 +19,7 @@ def where(settings: Settings, address: str) -> tuple[Source, Target]:
     source = next((source for source in settings.sources if source.name == name), None)
     if source is None:
         known = [source.name for source in settings.sources]
-        raise Refused(f'no source is named "{name}"{_meant(name, known)}; configured: {", ".join(known)}')
+        raise Refused(f'no source is named "{name}"{_meant(name, known) or "; known are " + ", ".join(known)}')
     kinds = PROVIDERS[source.provider](source).kinds
     kind, _, within = rest.partition("/")
     project, slash, target = within.rpartition("/")
@@ -39,5 +39,5 @@ def unknown_target(target: Target, known: Iterable[str]) -> Refused:
 
 
 def _meant(text: str, known: Iterable[str]) -> str:
-    near = get_close_matches(text, list(known), n=1, cutoff=NEAR)
+    near = get_close_matches(text, [other for other in known if other != text], n=1, cutoff=NEAR)
     return f'; did you mean "{near[0]}"?' if near else ""

@@ -30,6 +30,8 @@ class Found:
     """The provider's word on why it ended so."""
     url: str | None = None
     """Of the provider's page about it."""
+    ref: str | None = None
+    """What it built, be that a branch, a tag or a pull request's branch."""
 
 
 class Changes(Protocol):
@@ -54,8 +56,8 @@ class Changes(Protocol):
     def changed(self, answer: Answer) -> Build | None:
         """Give the build that a change's answer tells of; None where it tells of none."""
 
-    def remarks(self, record: Mapping[str, Any]) -> tuple[str | None, str | None]:
-        """Give a record's message and the URL of its page, whatever it holds."""
+    def found(self, build: Build, record: Mapping[str, Any]) -> Found:
+        """Give the build with what its record says beyond it, whatever that holds."""
 
     def reading_right(self, target: Target) -> str:
         """Give what a token needs to read one build of the target."""

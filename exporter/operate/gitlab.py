@@ -63,9 +63,11 @@ class GitLabChanges:
         builds = self.provider.told(answer).builds
         return builds[0] if builds else None
 
-    def remarks(self, record: Mapping[str, Any]) -> tuple[str | None, str | None]:
-        """Give `failure_reason` and `web_url`, which v3 does not have."""
-        return text(record, "failure_reason"), text(record, "web_url")
+    def found(self, build: Build, record: Mapping[str, Any]) -> Found:
+        """Give the build with `failure_reason` and `web_url`, which v3 does not have, and with `ref`."""
+        url = text(record, "web_url") or ""
+        page = url if url.startswith(("https://", "http://")) else None
+        return Found(build, record, text(record, "failure_reason"), page, text(record, "ref"))
 
     def reading_right(self, target: Target) -> str:  # noqa: ARG002  # it is the same for each
         """Give the scope of the token, and the role of its user."""

@@ -73,9 +73,9 @@ class NorthflankChanges:
         builds = self.provider.told(record).builds
         return builds[0] if builds else None
 
-    def remarks(self, record: Mapping[str, Any]) -> tuple[str | None, str | None]:
-        """Give `message`; a record bears no address of a page."""
-        return text(record, "message"), None
+    def found(self, build: Build, record: Mapping[str, Any]) -> Found:
+        """Give the build with `message` and `branch`; a record bears no address of a page."""
+        return Found(build, record, text(record, "message"), None, text(record, "branch"))
 
     def reading_right(self, target: Target) -> str:
         """Give the permissions of the token's role."""

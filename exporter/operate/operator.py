@@ -201,9 +201,7 @@ class Operator:
 
     def found(self, build: Build, records: Mapping[str, Mapping[str, Any]]) -> Found:
         """The build with what the record of its id says beyond it."""
-        record = records.get(build.id, {})
-        message, url = self.changes.remarks(record)
-        return Found(build, record, message, url if url and url.startswith(("https://", "http://")) else None)
+        return self.changes.found(build, records.get(build.id, {}))
 
     def _driven(self, reading: Reading[T], records: dict[str, Mapping[str, Any]]) -> T:
         """What the reading gives; the records in its answers are added to `records`, by id."""

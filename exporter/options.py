@@ -1,0 +1,53 @@
+"""What several commands take: options as Prometheus spells them, and the settings of the file that one names."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from exporter import config
+from exporter.errors import ConfigError
+from exporter.meters import FAMILIES
+from exporter.metrics import WINDOW
+from exporter.settings import Settings
+from exporter.values import duration
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PROGRAM = "ci-build-exporter"
+ENVIRONMENT = "CI_BUILD_EXPORTER_"
+KNOWN_FAMILIES = frozenset({*(family.name for family in WINDOW), *FAMILIES})
+
+
+def option(name: str, *short: str, **attributes: Any) -> Callable[[F], F]:
+    """An option spelled as Prometheus spells its own, which can come from the environment too."""
+    spelling = str.maketrans(".-", "__")
+    plain = name.translate(spelling)
+    variable = ENVIRONMENT + plain.upper()
+    return click.option(f"--{name}", *short, plain, envvar=variable, show_envvar=True, **attributes)
+
+
+config_file = option("config.file", type=click.Path(path_type=Path), required=True, help="The configuration, YAML.")
+
+
+def seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> float:
+    """The seconds of an option that is a Prometheus duration."""
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def loaded(path: Path) -> Settings:
+    """The settings of a file. Raises ConfigError."""
+    return config.load(path, families=KNOWN_FAMILIES)
+
+
+def usable(path: Path) -> Settings:
+    """The settings of a file whose secrets can be read. Raises ConfigError."""
+    settings = loaded(path)
+    faults = config.secrets(settings)
+    if faults:
+        raise ConfigError(faults)
+    return settings
