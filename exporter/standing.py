@@ -25,6 +25,8 @@ class Standing:
     """How that one stands."""
     broken: bool = False
     """Whether the newest decided run failed."""
+    broken_branch: str = ""
+    """Of which branch label."""
     failures: int = 0
     """Failed runs since the last that succeeded."""
     broken_since: float | None = None
@@ -76,7 +78,7 @@ def together(by_branch: Mapping[str, Standing]) -> Standing:
     """How all branches stand; only named ones are broken, for what failed on `other` may be any pull request."""
     whole = Standing()
     for branch, standing in by_branch.items():
-        of_other = replace(standing, broken=False, failures=0, broken_since=None)
+        of_other = replace(standing, broken=False, broken_branch="", failures=0, broken_since=None)
         whole = _with(whole, of_other if branch == OTHER else standing)
     return whole
 
@@ -101,6 +103,7 @@ def _of_group(found: Statistics) -> Standing:
         last_created=found.last_created,
         last_outcome=found.last.outcome if found.last else None,
         broken=found.sequel.success is False,
+        broken_branch=found.group[0] if found.sequel.success is False else "",
         failures=found.sequel.failures,
         broken_since=found.sequel.broken_since,
         oldest_unfinished=found.oldest_unfinished,
@@ -118,6 +121,7 @@ def _with(one: Standing, two: Standing) -> Standing:
         last_created=newest.last_created,
         last_outcome=newest.last_outcome,
         broken=worst.broken,
+        broken_branch=worst.broken_branch,
         failures=worst.failures,
         broken_since=worst.broken_since,
         oldest_unfinished=_earlier(one.oldest_unfinished, two.oldest_unfinished),

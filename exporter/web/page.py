@@ -1,0 +1,287 @@
+"""The status page: `/`, `/targets/…`, its own stylesheet and script, and the README as `/docs`.
+
+It shows what is known, and asks no provider. What is known is taken under the collector's lock as references; all else
+is done in a thread beside it.
+"""
+
+import gzip
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from importlib import metadata, resources
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter import __version__
+from exporter.build import Build, Outcome
+from exporter.collector import Collector
+from exporter.exposition import Format
+from exporter.known import Known, KnownTarget, page_of
+from exporter.overview import STRIP, Overview, Row, View, choices, find, lenient, line_of, overview, path_of
+from exporter.web import page_marks, page_words
+from exporter.web.page_words import OUTCOME_WORDS, plural
+from exporter.web.scrape import takes_gzip
+from exporter.window import OTHER, History
+
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing but our own stylesheet, script and icon: whatever a branch is called, nothing else runs."""
+HEADERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Content-Security-Policy": POLICY,
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Vary": "Accept-Encoding",
+    }
+)
+FOREVER: Final = "public, max-age=31536000, immutable"
+MEDIA: Final[Mapping[str, str]] = MappingProxyType(
+    {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+)
+STATES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "broken": "Broken",
+        "stuck": "Stuck",
+        "unread": "Not read",
+        "new": "Not read yet",
+        "running": "Running",
+        "passing": "Passing",
+        "quiet": "Quiet",
+    }
+)
+TILES: Final = (
+    *(("", "Targets"), ("broken", "Broken"), ("running", "Running")),
+    *(("stuck", "Stuck"), ("flaky", "Flaky"), ("unread", "Not read")),
+)
+STATE_COUNT: Final[Mapping[str, str]] = MappingProxyType(
+    {"broken": "broken", "running": "running", "stuck": "stuck", "flaky": "flaky", "unread": "not read"}
+)
+PROVIDERS: Final[Mapping[str, str]] = MappingProxyType({"northflank": "Northflank", "gitlab": "GitLab"})
+_ROUND = "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z"
+_SQUARE = "M-3 -3h6v6h-6z"
+SHAPES: Final[Mapping[Outcome, str]] = MappingProxyType(
+    dict.fromkeys(Outcome, _SQUARE)
+    | {
+        Outcome.SUCCESS: _ROUND,
+        Outcome.FAILURE: "M-4 -4l8 8M4 -4l-8 8",
+        Outcome.ERROR: "M0 -5l5 9h-10z",
+        Outcome.TIMEOUT: "M-4 -5h8l-8 10h8z",
+        Outcome.ALLOWED_FAILURE: "M0 -5l5 5l-5 5l-5 -5z",
+    }
+)
+"""What marks a build in the chart, as a path around its point."""
+
+
+class Pages:
+    """The pages over one collector."""
+
+    def __init__(self, collector: Collector, metrics_path: str) -> None:
+        self._collector = collector
+        self._assets = {name: resources.files("exporter.web").joinpath("static", name).read_bytes() for name in MEDIA}
+        self._docs = _readme()
+        self._environment = _environment()
+        self._environment.globals |= {
+            "asset": self._asset_link,
+            "metrics_path": metrics_path,
+            "has_docs": bool(self._docs),
+            "revision": os.environ.get("CI_BUILD_EXPORTER_REVISION", ""),
+        }
+
+    @property
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route("/", self.index),
+            Route("/targets/{path:path}", self.target),
+            Route("/static/{name}", self.asset),
+            Route("/docs", self.docs),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """All targets, or those that the parameters choose."""
+        return await self._answer(request, self._index, lenient(request.query_params))
+
+    async def target(self, request: Request) -> Response:
+        """One target: `/targets/SOURCE/PROJECT/TARGET`, with `?kind=job` where a service has the same name."""
+        path, kind = request.path_params["path"], request.query_params.get("kind", "")
+        known = await run_in_threadpool(self._collector.known)
+        found = find(known, path, kind)
+        if found is None:
+            return await self._answer(request, self._missing, known, path, status=404)
+        return await self._answer(request, self._target, known, found)
+
+    async def asset(self, request: Request) -> Response:
+        """A file of the page's own."""
+        name = request.path_params["name"]
+        if name not in self._assets:
+            return PlainTextResponse("no such file\n", 404)
+        headers = {"Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"}
+        return Response(self._assets[name], media_type=MEDIA[name], headers=headers)
+
+    async def docs(self, _request: Request) -> Response:
+        """The README of the version that runs."""
+        if not self._docs:
+            return PlainTextResponse("the documentation is not installed here\n", 404)
+        return PlainTextResponse(self._docs, headers={"X-Content-Type-Options": "nosniff"})
+
+    async def _answer(self, request: Request, render: Callable[..., str], *what: Any, status: int = 200) -> Response:
+        compressed = takes_gzip(request.headers.get("accept-encoding", ""))
+
+        def made() -> bytes:
+            body = render(*what).encode()
+            return gzip.compress(body, 1, mtime=0) if compressed else body
+
+        headers = dict(HEADERS) | ({"Content-Encoding": "gzip"} if compressed else {})
+        return HTMLResponse(await run_in_threadpool(made), status, headers)
+
+    def _index(self, view: View) -> str:
+        known = self._collector.known()
+        seen = overview(known, view)
+        return self._render(
+            "overview.html",
+            known,
+            view=view,
+            known=known,
+            seen=seen,
+            choices=choices(known, view),
+            empty=_empty(known, view),
+            **_headline(known, view, seen),
+        )
+
+    def _target(self, known: Known, found: KnownTarget) -> str:
+        row = Row(line_of(found, known.at), limit=None)
+        branches = [(branch, Row(line_of(found, known.at, branch), branch)) for branch in _branches(found, row.history)]
+        first = branches[0][0] if branches else OTHER
+        try:
+            samples = self._collector.expose_target(found.target, Format.TEXT).decode()
+        except KeyError:  # it went since
+            samples = ""
+        return self._render(
+            "target.html",
+            known,
+            view=View(),
+            known=found,
+            row=row,
+            branches=branches,
+            chart=page_marks.chart(row.window, row.p50, row.p90),
+            named=any(build.name for build in row.window),
+            queries=list(page_words.promql(found.target, first)),
+            samples=samples,
+        )
+
+    def _missing(self, known: Known, path: str) -> str:
+        return self._render("missing.html", known, path=path)
+
+    def _render(self, template: str, at: Known, **what: Any) -> str:
+        reloaded, reloaded_at = self._collector.meters.reloaded()
+        return self._environment.get_template(template).render(
+            now=at.at, reloaded=reloaded, reloaded_at=reloaded_at, **what
+        )
+
+    def _asset_link(self, name: str) -> str:
+        """Its address, another one whenever its content is."""
+        return f"/static/{name}?v={sha256(self._assets[name]).hexdigest()[:12]}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("exporter.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    words = ("about", "ago", "instant", "machine_time", "number", "percent", "plural", "round_span", "short", "span")
+    environment.globals |= {name: getattr(page_words, name) for name in words}
+    environment.globals |= {
+        "NONE": page_words.NONE,
+        "OUTCOME_WORDS": OUTCOME_WORDS,
+        "PROVIDERS": PROVIDERS,
+        "SHAPES": SHAPES,
+        "STATES": STATES,
+        "STATE_COUNT": STATE_COUNT,
+        "STRIP": STRIP,
+        "TILES": TILES,
+        "link": _link,
+        "page_of": page_of,
+        "pairs": lambda values: [(value, value) for value in values],
+        "path_of": path_of,
+        "sparkline": page_marks.sparkline,
+        "tally": _tally,
+        "target_link": _target_link,
+        "version": __version__,
+    }
+    return environment
+
+
+def _link(view: View, **changed: Any) -> str:
+    """The page's address with that view, changed."""
+    parameters = view.parameters(**changed)
+    return f"/?{urlencode(parameters)}" if parameters else "/"
+
+
+def _target_link(known: KnownTarget) -> str:
+    path = f"/targets/{quote(path_of(known))}"
+    return f"{path}?kind=job" if known.target.kind == "job" else path
+
+
+def _tally(builds: Sequence[Build]) -> str:
+    """The builds of a strip for who does not see it: `30 builds: 24 success, 6 failure; the newest failure`."""
+    counted = Counter(build.outcome for build in builds)
+    words = ", ".join(f"{counted[outcome]} {word}" for outcome, word in OUTCOME_WORDS.items() if counted[outcome])
+    return f"{plural(len(builds), 'build', 'builds')}: {words}; the newest: {OUTCOME_WORDS[builds[0].outcome]}"
+
+
+def _branches(known: KnownTarget, history: History) -> list[str]:
+    """The branch labels, those first that keep their name."""
+    names = [name for name in history.names if name in known.standings]
+    return [*names, *sorted(known.standings.keys() - set(names))]
+
+
+def _headline(known: Known, view: View, seen: Overview) -> dict[str, str]:
+    """How it stands, in one sentence, and the mood of that."""
+    counts = seen.counts
+    chosen = " here" if view.parameters(state="", sort="state", page=1, per_page=50, outcome="") else ""
+    down = [source.name for source in known.sources if source.up is False]
+    if down:
+        return {"mood": "broken", "headline": f"{', '.join(down)} cannot be read"}
+    for state, one, many in (
+        ("broken", "target is broken", "targets are broken"),
+        ("stuck", "target is stuck", "targets are stuck"),
+        ("unread", "target cannot be read", "targets cannot be read"),
+    ):
+        if counts[state]:
+            mood = "broken" if state == "broken" else "stuck"
+            return {"mood": mood, "headline": plural(counts[state], one, many) + chosen}
+    if not counts["targets"]:
+        return {"mood": "quiet", "headline": f"No targets{chosen}"}
+    return {"mood": "passing", "headline": f"Nothing is broken{chosen}"}
+
+
+def _empty(known: Known, view: View) -> str:
+    """Why there is no target to show."""
+    if known.targets:
+        return "Nothing is like that." if view.parameters() else "No target yet."
+    if any(source.up is None for source in known.sources):
+        return "The sources are being read for the first time."
+    return "The sources have nothing that builds, or the configuration leaves it out."
+
+
+def _readme() -> str:
+    try:
+        payload = metadata.metadata("ci-build-exporter").get_payload()  # type: ignore[attr-defined]  # it is a message
+    except metadata.PackageNotFoundError:
+        return ""
+    return payload if isinstance(payload, str) else ""
