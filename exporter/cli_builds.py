@@ -49,13 +49,13 @@ def builds() -> None:
 @config_file
 @target_address
 @option("scope", multiple=True, help="Only these: a status of the provider, or an outcome; may be given several times.")
-@option("commit", default="", help="Only those of this commit; 7 characters of its sha will do.")
+@option("commit", help="Only those of this commit; 7 characters of its sha will do.")
 @option("limit", "-n", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
 @output
-def list_builds(config_file: Path, target: str, scope: tuple[str, ...], commit: str, limit: int, output: str) -> None:  # noqa: PLR0913, PLR0917  # an option each
+def list_builds(config_file: Path, target: str, scope: tuple[str, ...], commit: str | None, limit: int, output: str) -> None:  # noqa: PLR0913, PLR0917  # an option each
     """Show the newest builds of TARGET."""
     with hand(config_file, target) as (operator, found_target):
-        seen = operator.builds(found_target, scope=scope, commit=commit, limit=limit)
+        seen = operator.builds(found_target, scope=scope, commit=commit or "", limit=limit)
     if output == "json":
         click.echo(listing.json_text(listing.as_json(found_target, found) for found in seen.found))
     elif seen.found:

@@ -31,7 +31,7 @@ TRIED = 20
 )
 @option("token.env", help="The environment variable that holds the token.")
 @option("token.file", type=click.Path(), help="The file that holds the token.")
-@option("team", default="", help="Of Northflank, for a token of an organisation.")
+@option("team", help="Of Northflank, for a token of an organisation.")
 @option("project", multiple=True, help="To read; may be given several times. GitLab: path or number; Northflank: id.")
 @option("group", multiple=True, help="Of GitLab, whose projects are read; may be given several times.")
 @option("name", help="Of the source, in the metrics; the provider's unless given.")
@@ -94,7 +94,7 @@ def wished(given: dict[str, Any]) -> Wish:
             groups = tuple(prompt("Groups to read, subgroups included (likewise)", default="").split())
     if missing:
         raise click.UsageError(f"there is no terminal to ask on: give {', '.join(missing)}")
-    return Wish(provider, given["name"] or provider, url, token, given["api"], given["team"], projects, groups)
+    return Wish(provider, given["name"] or provider, url, token, given["api"], given["team"] or "", projects, groups)
 
 
 def prompt(text: str, **how: Any) -> str:
