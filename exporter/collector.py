@@ -7,7 +7,7 @@ lock answers are parsed, merged and rendered: threads that compute side by side 
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import wait
 from functools import partial
 
@@ -25,6 +25,7 @@ from exporter.fetch import Observation
 from exporter.intake import SWEEP, Intake, observed, rest, rested
 from exporter.known import Known, known
 from exporter.meters import Live, Meters, gauge, source_families
+from exporter.providers import Look
 from exporter.questions import Report, questions, report
 from exporter.readers import Flight, Inline, Readers, Round, drive
 from exporter.settings import Settings
@@ -68,7 +69,6 @@ class Collector:
         self._new_readers = readers
         self._connect = connect
         self._lock = threading.RLock()
-        self._first = threading.Lock()
         self._flights: dict[Key, Flight] = {}
         self._started_at = clock()
         self.meters = Meters()
@@ -76,7 +76,6 @@ class Collector:
         self._origins: dict[str, Origin] = {}
         self._purses: dict[int, Purse] = {}
         self._closed = False
-        self._formats: set[Format] = set()
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
@@ -97,20 +96,18 @@ class Collector:
                 self._origins[source.name] = origin_of(source, fetch, readers, purse, before.get(source.name))
             for origin in before.values():
                 origin.close()
-            self._show_all()
+            self._show_all(self._display.formats if before else ())
 
-    def _show_all(self) -> None:
-        self._display = Display(self._rules, frozenset(self._settings.metrics.drop), self._settings.metrics.max_series)
+    def _show_all(self, formats: Iterable[Format]) -> None:
+        metrics = self._settings.metrics
+        self._display = Display(self._rules, frozenset(metrics.drop), metrics.max_series, self._lock, formats)
         self._intake = Intake(self._settings.refresh, self._rules, self._display, self.meters, self._chance)
-        for form in self._formats:
-            self._display.wants(form)
         now = self._clock()
-        for origin in self._origins.values():
-            for subject in origin.subjects.values():
-                subject.history = recut(subject.history, self._rules, now)
-                self._display.show(origin, subject, now)
-                if subject.refreshed_at is not None:
-                    self._display.refreshed(subject.target, subject.refreshed_at)
+        for origin, subject in self._subjects():
+            subject.history = recut(subject.history, self._rules, now)
+            self._display.show(origin, subject, now)
+            if subject.refreshed_at is not None:
+                self._display.refreshed(subject.target, subject.refreshed_at)
 
     def close(self) -> None:
         """Let go of threads and connections."""
@@ -157,6 +154,14 @@ class Collector:
             origin.begin_round()
         for question in chosen:
             self._ask(by_key[question.key][0], question, only)
+
+    def _begin_first(self, origin: Origin, found: Iterable[Target], only: Target | None) -> None:
+        """Read what discovery has just found, while it goes on."""
+        refresh, now = self._settings.refresh, self._clock()
+        wanted = [target for target in found if only is None or only == target]
+        firsts = [Question(target, refresh.ttl, refresh.idle_ttl) for target in wanted if target not in self._flights]
+        for question in cadence.plan(firsts, origin.purse.budget, now):
+            self._ask(origin, question, only)
 
     def _concerns(self, key: Key, only: Target) -> bool:
         """Whether a question can tell something of the target, or of whether it exists."""
@@ -250,7 +255,12 @@ class Collector:
                 for name, asked in origin.lists.items()
                 if (origin.name, "list", name) in self._flights or (asked.at > since and not asked.failures)
             ]
-        found = drive(origin.provider.discover(listed), origin.fetch, self._lock, flight)
+
+        def tell(targets: Mapping[Target, Look | None]) -> None:
+            if self._wanted(origin, flight):
+                self._begin_first(origin, self._intake.found(origin, targets), only)
+
+        found = drive(origin.provider.discover(listed, tell), origin.fetch, self._lock, flight)
         with self._lock:
             if self._wanted(origin, flight):
                 self._intake.discovered(origin, found, listed, requests=flight.requests, now=asked_at)
@@ -314,26 +324,12 @@ class Collector:
     # What is shown
 
     def expose(self, form: Format) -> bytes:
-        """Everything that is known now, as exposition text compressed by gzip.
+        """Everything that is known now, as exposition text compressed by gzip."""
+        return self._display.expose(form, self._subjects, self.meters.registry.collect, self._clock())
 
-        The first time that a format is asked for takes as long as it takes to render everything.
-        """
-        with self._first:  # another scrape of the format waits until all of it is there
-            if form not in self._formats:
-                with self._lock:
-                    self._formats.add(form)
-                    self._display.wants(form)
-                self._show_each()
+    def _subjects(self) -> list[tuple[Origin, Subject]]:
         with self._lock:
-            return self._display.join(form, self.meters.registry.collect())
-
-    def _show_each(self) -> None:
-        """Render every target; between two, others have their turn."""
-        for origin in list(self._origins.values()):
-            for subject in list(origin.subjects.values()):
-                with self._lock:
-                    if origin.subjects.get(subject.target) is subject:
-                        self._display.show(origin, subject, self._clock())
+            return [(origin, subject) for origin in self._origins.values() for subject in origin.subjects.values()]
 
     def expose_target(self, target: Target, form: Format) -> bytes:
         """What is known now of one target, as exposition text."""
@@ -358,7 +354,7 @@ class Collector:
     def targets(self) -> list[Target]:
         """Every target that is read."""
         with self._lock:
-            return [target for origin in self._origins.values() for target in origin.subjects]
+            return [subject.target for _origin, subject in self._subjects()]
 
     def history(self, target: Target) -> History:
         """What is remembered of a target that is read."""

@@ -1,7 +1,9 @@
 """What is shown of the targets, bounded: where there would be too many series, branches fold, and new targets hide."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from threading import Lock, RLock
 
 import structlog
 from prometheus_client.core import Metric
@@ -19,13 +21,27 @@ log = structlog.get_logger()
 
 
 class Display:
-    """The exposition of all targets, at most `limit` series of them. Its caller holds the collector's lock."""
+    """The exposition of all targets, at most `limit` series of them.
 
-    def __init__(self, rules: Rules, drop: frozenset[str], limit: int) -> None:
+    Its caller holds the collector's lock, but for `expose`, which takes it.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        drop: frozenset[str],
+        limit: int,
+        lock: AbstractContextManager[object] | None = None,
+        formats: Iterable[Format] = (),
+    ) -> None:
         self._rules = rules
+        self._lock = lock or RLock()
+        self._first = Lock()
         self._drop = drop
         self._limit = limit
         self._exposition = Exposition()
+        for form in formats:
+            self._exposition.want(form)
         self._series: dict[Target, int] = {}
         self.total = 0
         """Series that the targets show."""
@@ -95,15 +111,32 @@ class Display:
         self.standings.pop(target, None)
         self.hidden.discard(target)
 
-    def wants(self, form: Format) -> bool:
-        """Whether the format was asked for before; from now on it was, and every target is to be shown anew."""
-        known = form in self._exposition.formats
-        self._exposition.want(form)
-        return known
+    @property
+    def formats(self) -> Collection[Format]:
+        """Those that were asked for."""
+        return self._exposition.formats
 
-    def join(self, form: Format, tail: Iterable[Metric]) -> bytes:
-        """The whole exposition, compressed by gzip, the tail behind what is kept of the targets."""
-        return self._exposition.join(form, self._kept(tail))
+    def expose(
+        self,
+        form: Format,
+        shown: Callable[[], Iterable[tuple[Origin, Subject]]],
+        tail: Callable[[], Iterable[Metric]],
+        now: float,
+    ) -> bytes:
+        """The whole exposition, compressed by gzip, the tail behind what is kept of the targets.
+
+        The first time that a format is asked for takes as long as it takes to render all that is shown.
+        """
+        with self._first:  # another scrape of the format waits until all of it is there
+            if form not in self._exposition.formats:
+                with self._lock:
+                    self._exposition.want(form)
+                for origin, subject in shown():
+                    with self._lock:  # between two, others have their turn
+                        if origin.subjects.get(subject.target) is subject:
+                            self.show(origin, subject, now)
+        with self._lock:
+            return self._exposition.join(form, self._kept(tail()))
 
     def of_target(self, origin: Origin, subject: Subject, form: Format) -> bytes:
         """The exposition of one target alone."""

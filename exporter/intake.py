@@ -77,6 +77,13 @@ class Intake:
         for name in {origin.provider.list_of(target) for target in found.looks} - {None}:
             origin.lists[str(name)] = Asked(now)
 
+    def found(self, origin: Origin, targets: Mapping[Target, Look | None]) -> list[Target]:
+        """Take in what discovery has come upon so far, with what a list tells of it; gives those that are new."""
+        new = [target for target in targets if target not in origin.subjects]
+        for target in new:
+            origin.subjects[target] = Subject(target, look=targets[target])
+        return new
+
     def _drop_absent(self, origin: Origin, present: set[Target], absences: int = ABSENCES) -> None:
         for target in [target for target in origin.subjects if target not in present]:
             subject = origin.subjects[target]

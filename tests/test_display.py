@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from builds import NOW, RULES, build, read, read_again
+from prometheus_client.core import Metric
 from structlog.testing import capture_logs
 
 from exporter.allowance import Budget
@@ -32,10 +33,11 @@ def origin() -> Origin:
 
 
 def display(limit: int = NOT_MANY, drop: frozenset[str] = frozenset(), rules: Rules = RULES) -> Display:
-    made = Display(rules, drop, limit)
-    for form in Format:
-        made.wants(form)
-    return made
+    return Display(rules, drop, limit, formats=Format)
+
+
+def text(shown: Display, form: Format, tail: list[Metric]) -> str:
+    return gzip.decompress(shown.expose(form, list, lambda: tail, NOW)).decode()
 
 
 def subject(name: str = "web", history: History | None = None, *, branches: int = 1) -> Subject:
@@ -45,7 +47,7 @@ def subject(name: str = "web", history: History | None = None, *, branches: int 
 
 
 def lines(shown: Display, form: Format = Format.TEXT) -> list[str]:
-    return [line for line in gzip.decompress(shown.join(form, [])).decode().splitlines() if not line.startswith("#")]
+    return [line for line in text(shown, form, []).splitlines() if not line.startswith("#")]
 
 
 def bound(shown: Display) -> dict[str, float]:
@@ -186,8 +188,7 @@ def everything(origin: Origin, drop: frozenset[str]) -> str:
     shown.show(origin, one, NOW)
     shown.refreshed(one.target, NOW)
     tail = [*meters.registry.collect(), *source_families([origin.status(NOW)]), *shown.families()]
-    together = gzip.decompress(shown.join(Format.TEXT, tail))
-    return together.decode() + shown.of_target(origin, one, Format.TEXT).decode()
+    return text(shown, Format.TEXT, tail) + shown.of_target(origin, one, Format.TEXT).decode()
 
 
 NAMES = [*(one.name for one in WINDOW), *FAMILIES, "process_cpu_seconds_total", "python_info"]
@@ -221,17 +222,24 @@ def test_a_hidden_target_shows_nothing_where_up_is_dropped(origin: Origin) -> No
     assert (lines(shown), shown.total) == ([], 0)
 
 
-def test_a_format_is_wanted_from_when_it_was_asked_for() -> None:
+def test_a_format_is_rendered_from_when_it_was_first_asked_for(origin: Origin) -> None:
     shown = Display(RULES, frozenset(), NOT_MANY)
-    assert not shown.wants(Format.TEXT)
-    assert shown.wants(Format.TEXT)
-    assert not shown.wants(Format.OPENMETRICS)
+    origin.subjects = {one.target: one for one in (subject("a"), subject("b"))}
+    for one in origin.subjects.values():
+        shown.show(origin, one, NOW)
+    assert not shown.formats
+    gone = subject("gone")
+    everything = [(origin, one) for one in (*origin.subjects.values(), gone)]
+    told = gzip.decompress(shown.expose(Format.TEXT, lambda: everything, list, NOW)).decode()
+    assert set(shown.formats) == {Format.TEXT}
+    assert set(re.findall(r'target="(\w+)"', told)) == {"a", "b"}
+    assert shown.expose(Format.TEXT, list, list, NOW) == shown.expose(Format.TEXT, list, list, NOW)
 
 
 def test_one_target_can_be_shown_alone(origin: Origin) -> None:
     shown = display()
     for name in ("a", "b"):
         shown.show(origin, subject(name), NOW)
-    text = shown.of_target(origin, subject("a"), Format.TEXT).decode()
-    assert 'target="a"' in text
-    assert 'target="b"' not in text
+    alone = shown.of_target(origin, subject("a"), Format.TEXT).decode()
+    assert 'target="a"' in alone
+    assert 'target="b"' not in alone

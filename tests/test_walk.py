@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.build import Build, Outcome, Target
 from exporter.errors import BadPayload, NotFound, Unreachable
-from exporter.providers import Delivery, Discovery, Look, Page, Provider, Rejected
+from exporter.providers import Delivery, Discovery, Look, Page, Provider, Rejected, Tell, unheard
 from exporter.runs import age_key
 from exporter.walk import LARGEST, PAGES, REVIVED, SINGLES, Walked, walk
 from exporter.window import OVERLAP, History, Rules, merge, without
@@ -41,7 +41,7 @@ class Server:
     def headers(self, token: str) -> dict[str, str]:
         return {"token": token}
 
-    def discover(self, listed: Collection[str] = ()) -> Reading[Discovery]:
+    def discover(self, listed: Collection[str] = (), tell: Tell = unheard) -> Reading[Discovery]:
         raise NotImplementedError(listed)
 
     def looks(self, name: str) -> Reading[Mapping[Target, Look | None]]:

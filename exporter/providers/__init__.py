@@ -14,6 +14,8 @@ from exporter.providers.contract import (
     Provider,
     Rejected,
     ServiceList,
+    Tell,
+    unheard,
 )
 from exporter.providers.gitlab import GitLab
 from exporter.providers.northflank import Northflank
@@ -29,6 +31,8 @@ __all__ = [
     "Provider",
     "Rejected",
     "ServiceList",
+    "Tell",
+    "unheard",
 ]
 
 PROVIDERS: Final[Mapping[str, Callable[[Any], Provider]]] = MappingProxyType(

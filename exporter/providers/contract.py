@@ -4,7 +4,7 @@ A new provider is one file beside this one that implements `Provider`, one row i
 of test data.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -108,6 +108,14 @@ class Delivery:
     """By which a repeat of the same delivery is known; empty where it bears nothing of the kind."""
 
 
+Tell = Callable[[Mapping[Target, Look | None]], None]
+"""Takes targets as discovery finds them, with what a list tells of each (None: no list does)."""
+
+
+def unheard(_targets: Mapping[Target, Look | None]) -> None:
+    """Take in nothing."""
+
+
 class Provider(Protocol):
     """One configured source, as the collector sees it.
 
@@ -133,8 +141,11 @@ class Provider(Protocol):
     def headers(self, token: str) -> dict[str, str]:
         """Give the headers that every request bears."""
 
-    def discover(self, listed: Collection[str] = ()) -> Reading[Discovery]:
-        """Give every target that the configuration asks for, but for those of lists that are read anyway."""
+    def discover(self, listed: Collection[str] = (), tell: Tell = unheard) -> Reading[Discovery]:
+        """Give every target that the configuration asks for, but for those of lists that are read anyway.
+
+        `tell` is told of targets as they are found, so that the first can be read before the last is listed.
+        """
 
     def builds(
         self, target: Target, size: int, cursor: str | None = None, scope: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ of v3, `doc/api/builds.md` of GitLab 8.
 """
 
 import re
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from exporter.build import CONCLUDED, Build, Outcome, Target
 from exporter.errors import BadPayload, NotFound, RateLimited, SourceError, Unauthorized
-from exporter.providers.contract import OTHER_EVENT, Delivery, Discovery, Look, Page, Rejected
+from exporter.providers.contract import OTHER_EVENT, Delivery, Discovery, Look, Page, Rejected, Tell, unheard
 from exporter.providers.gitlab_hooks import hooked, key_of
 from exporter.providers.globs import matches
 from exporter.providers.pages import about, advanced, in_order, page_from, path, walk
@@ -173,7 +173,7 @@ class GitLab:
         updated = ((identifier(record.get("id")), instant(record.get("updated_at"))) for record in records)
         return {run: at for run, at in updated if run is not None and at is not None}
 
-    def discover(self, listed: Collection[str] = ()) -> Reading[Discovery]:  # noqa: ARG002  # it has no lists
+    def discover(self, listed: Collection[str] = (), tell: Tell = unheard) -> Reading[Discovery]:  # noqa: ARG002  # no lists
         """Give the configured projects, and of v4 those of the configured groups that build.
 
         A v3 server, and a v4 project written as a path, is not asked. A project or a group that fails is a fault of its
@@ -182,26 +182,30 @@ class GitLab:
         targets: dict[Target, None] = {}
         faults: list[SourceError] = []
         notes: list[str] = []
+
+        def found(some: Iterable[Target]) -> None:
+            wanted = dict.fromkeys(target for target in some if not matches([target.project], self.source.exclude))
+            targets.update(wanted)
+            tell(wanted)
+
         for project in self.source.projects:
             try:
-                targets[(yield from self._project(project))] = None
+                found([(yield from self._project(project))])
             except (Unauthorized, RateLimited):
                 raise
             except SourceError as error:
                 faults.append(about(error, f"project {_shown(project)}"))
         for group in self.source.groups:
             try:
-                found = yield from self._group(group)
+                number = yield from self._group(group, found)
             except (Unauthorized, RateLimited):
                 raise
             except SourceError as error:
                 faults.append(about(error, f"group {_shown(group)}"))
                 continue
-            targets |= dict.fromkeys(found)
-            if not found:
+            if not number:
                 notes.append(f"sources.{self.source.name}.groups: {_shown(group)} has no project that builds")
-        wanted = (target for target in targets if not matches([target.project], self.source.exclude))
-        return Discovery(tuple(wanted), tuple(faults), tuple(notes))
+        return Discovery(tuple(targets), tuple(faults), tuple(notes))
 
     def event(self, headers: Mapping[str, str], body: object) -> Delivery:
         """Give what a Job Hook (of old servers a Build Hook) or a Pipeline Hook tells.
@@ -235,7 +239,8 @@ class GitLab:
             raise BadPayload('answered no "path_with_namespace"')
         return Target(self.source.name, "project", name, name, handle=written)
 
-    def _group(self, group: str | int) -> Reading[list[Target]]:
+    def _group(self, group: str | int, found: Callable[[Iterable[Target]], None]) -> Reading[int]:
+        """Tell `found` of the projects of each page that build; gives how many those are."""
         first = (
             ("include_subgroups", "true"),
             ("with_shared", "false"),
@@ -248,11 +253,13 @@ class GitLab:
             params = first if cursor is None else tuple(parse_qsl(cursor, keep_blank_values=True))
             return Request("groups", path("api", "v4", "groups", str(group), "projects"), params)
 
-        def read(answer: Answer, cursor: str | None) -> tuple[list[object], str | None]:
-            return sequence(decode(answer), "the projects"), _cursor(answer, request(cursor))
+        def read(answer: Answer, cursor: str | None) -> tuple[list[Target], str | None]:
+            records = sequence(decode(answer), "the projects")
+            targets = [target for record in records if (target := self._listed(record))]
+            found(targets)
+            return targets, _cursor(answer, request(cursor))
 
-        records = yield from walk(request, read)
-        return [target for record in records if (target := self._listed(record))]
+        return len((yield from walk(request, read)))
 
     def _listed(self, record: object) -> Target | None:
         if not isinstance(record, dict) or flag(record, "archived") or flag(record, "jobs_enabled") is False:

@@ -10,7 +10,18 @@ from typing import ClassVar, Final, Literal
 
 from exporter.build import CONCLUDED, Build, Outcome, Target
 from exporter.errors import NotFound, RateLimited, SourceError, Unauthorized
-from exporter.providers.contract import OTHER_EVENT, Delivery, Discovery, Listed, Look, Page, Rejected, ServiceList
+from exporter.providers.contract import (
+    OTHER_EVENT,
+    Delivery,
+    Discovery,
+    Listed,
+    Look,
+    Page,
+    Rejected,
+    ServiceList,
+    Tell,
+    unheard,
+)
 from exporter.providers.globs import matches, unmatched
 from exporter.providers.pages import about, advanced, in_order, page_from, path, walk
 from exporter.settings import NorthflankProject, NorthflankSource
@@ -134,7 +145,7 @@ class Northflank:
         """
         return ServiceList((yield from self._listed(project, "services")))
 
-    def discover(self, listed: Collection[str] = ()) -> Reading[Discovery]:
+    def discover(self, listed: Collection[str] = (), tell: Tell = unheard) -> Reading[Discovery]:
         """Give every wanted service that builds, and every wanted job; a project that fails is a fault of its own.
 
         An excluding pattern of the source speaks of projects by id or name, and of services and jobs by id, name or
@@ -159,6 +170,7 @@ class Northflank:
                     faults.append(about(error, f'project "{project}": {part}'))
                     continue
                 wanted = {entry.target: entry.look for entry in entries if entry.target}
+                tell(wanted)
                 targets.update(dict.fromkeys(wanted))
                 looks.update(wanted if part == "services" else {})
                 notes += self._notes(project, part, entries)
