@@ -94,10 +94,11 @@ class NorthflankSource(Section):
     def _are_some(cls, projects: tuple[NorthflankProject, ...] | None) -> tuple[NorthflankProject, ...] | None:
         if projects == ():
             raise fault("is empty; leave it out to read every project")
-        ids = [project.id for project in projects or ()]
-        twice = next((index for index, one in enumerate(ids) if one in ids[:index]), None)
-        if twice is not None:
-            raise fault(f"entries {ids.index(ids[twice])} and {twice} are the same project; put them together")
+        places: dict[str, int] = {}
+        for place, project in enumerate(projects or ()):
+            first = places.setdefault(project.id, place)
+            if first != place:
+                raise fault(f"entries {first} and {place} are the same project; put them together")
         return projects
 
 
