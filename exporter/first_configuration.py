@@ -7,8 +7,9 @@ from typing import Final
 
 import orjson
 
-PLAIN: Final = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*|[1-9][0-9]*|https?://[A-Za-z0-9_.:/-]+")
+PLAIN: Final = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*|https?://[A-Za-z0-9_.:/-]+")
 """What YAML reads as it is written: all else stands in quotes."""
+NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 WORDS_OF_YAML: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~", ".inf", ".nan"})
 COMMENTS_FROM: Final = 38
 
@@ -38,8 +39,10 @@ def first_configuration(wish: Wish, path: str) -> str:
         f"    provider: {wish.provider}",
         *([f"    url: {_scalar(wish.url)}"] if wish.url else []),
         *(_northflank(wish) if wish.provider == "northflank" else _gitlab(wish)),
-        _line(f"    # webhook: {{secret: {{env: {wish.provider.upper()}_WEBHOOK_SECRET}}}}", "takes deliveries at"),
-        _line("    #", f"/webhooks/{wish.name}: builds are shown as they end"),
+        _line(
+            f"    # webhook: {{secret: {{env: {wish.provider.upper()}_WEBHOOK_SECRET}}}}",
+            f"for its deliveries to /webhooks/{wish.name}",
+        ),
         _line("    # spend: 40%", "of the provider's allowance; also 400/h"),
         _line("# window: {builds: 100, age: 7d}", "what is recent, of each target and branch"),
         _line("# refresh: {ttl: 30s, idle_ttl: 5m}", "the shortest and the longest pause between two reads"),
@@ -95,7 +98,7 @@ def _line(text: str, comment: str) -> str:
 
 
 def _list(values: tuple[str, ...]) -> str:
-    return f"[{', '.join(map(_scalar, values))}]"
+    return f"[{', '.join(value if NUMBER.fullmatch(value) else _scalar(value) for value in values)}]"
 
 
 def _scalar(text: str) -> str:
