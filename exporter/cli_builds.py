@@ -52,7 +52,9 @@ def builds() -> None:
 @option("commit", help="Only those of this commit; 7 characters of its sha will do.")
 @option("limit", "-n", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
 @output
-def list_builds(config_file: Path, target: str, scope: tuple[str, ...], commit: str | None, limit: int, output: str) -> None:  # noqa: PLR0913, PLR0917  # an option each
+def list_builds(  # noqa: PLR0913, PLR0917  # an option each
+    config_file: Path, target: str, scope: tuple[str, ...], commit: str | None, limit: int, output: str
+) -> None:
     """Show the newest builds of TARGET."""
     with hand(config_file, target) as (operator, found_target):
         seen = operator.builds(found_target, scope=scope, commit=commit or "", limit=limit)

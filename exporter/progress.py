@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from exporter.build import Build
-from exporter.collector import Collector
 from exporter.values import show_duration
+
+if TYPE_CHECKING:
+    from exporter.collector import Collector
 
 FRAMES_A_SECOND = 6
 
@@ -58,7 +61,7 @@ def drawn(step: Callable[[], Step]) -> Iterator[None]:
 
 
 @contextmanager
-def reading(collector: Collector, *, listing_only: bool = False) -> Iterator[None]:
+def reading(collector: "Collector", *, listing_only: bool = False) -> Iterator[None]:
     """Draw how many targets were found and read."""
 
     def step() -> Step:

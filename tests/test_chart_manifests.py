@@ -15,7 +15,7 @@ from processes import run
 from real import NODE_MODULES, node_package, tool
 from serving import northflank, serving, settings, simulating
 
-from exporter.cli import commands
+from exporter import cli_collecting
 from exporter.simulator import demo_world
 
 OF_THE_OPERATOR = "monitoring.coreos.com/v1"
@@ -198,7 +198,7 @@ def test_the_pods_run_as_the_user_of_the_image_and_read_the_file_that_is_mounted
 @ALL
 def test_the_exporter_knows_the_command_and_its_options(values: Path) -> None:
     command, *options = rendered(values).container["args"]
-    known = {option for parameter in commands.commands[command].params for option in parameter.opts}
+    known = {option for parameter in getattr(cli_collecting, command).params for option in parameter.opts}
     assert {option.partition("=")[0] for option in options} <= known
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click import Option
 
-from exporter.cli import serve
+from exporter.cli_collecting import serve
 from exporter.options import ENVIRONMENT
 from exporter.web.server import host_and_port
 

@@ -42,6 +42,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "simulator",
         "simulated",
         "demo",
+        "cli_collecting",
         "cli",
         "__main__",
     ),
@@ -57,7 +58,7 @@ LAYER = {name: layer for layer, names in LAYERS.items() for name in names}
 MAY_OPERATE = {"operate", "listing", "completion", "cli_builds", "init"}
 """Who may import the calls that change something at a provider: what serves must not.
 
-`cli` imports the commands of these when they are asked for; `test_builds_commands` sees that `serve` holds none of them.
+`cli` imports their commands when they are asked for; `test_builds_commands` sees that `serve` holds none of them.
 """
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
