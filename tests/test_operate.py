@@ -21,6 +21,8 @@ from exporter.errors import (
     Unreachable,
 )
 from exporter.operate import Found, cancel, opened, retry, where
+from exporter.operate.operator import CHANGES
+from exporter.providers import PROVIDERS
 from exporter.settings import EnvToken, Settings
 from exporter.simulator import SIMULATOR_TOKEN, Simulator, demo_world, faults
 from exporter.wire import Answer
@@ -51,6 +53,10 @@ def under_way(hand: Hand, target: Target) -> Found:
     ended = newest(hand, target, "success")
     hand.now += 60
     return retry(hand.operator, target, ended)
+
+
+def test_each_provider_has_its_changes() -> None:
+    assert CHANGES.keys() == PROVIDERS.keys()
 
 
 # Addresses
