@@ -11,6 +11,7 @@ let asked; // the request under way
 let timer;
 let typed;
 let paused = false;
+let released = Promise.resolve(); // once no button of the mouse, and no finger, is down
 
 document.documentElement.classList.add("js");
 document.querySelector(".live").hidden = false;
@@ -69,7 +70,7 @@ function show(text) {
   }
   refocus(before);
   document.title = fresh.title;
-  const said = fresh.getElementById("said");
+  const said = document.getElementById("said");
   if (said) say(`${said.textContent}. ${document.getElementById("count").textContent}`);
   document.body.classList.remove("stale");
 }
@@ -82,6 +83,7 @@ async function load(address, keep) {
     const response = await fetch(address, { signal: mine.signal });
     if (!response.ok) throw new Error(response.status);
     const text = await response.text();
+    await released;
     if (mine.signal.aborted) return;
     if (keep) history[keep]({}, "", address);
     show(text);
@@ -103,6 +105,13 @@ function wait() {
 function tell() {
   pulse.textContent = paused ? "paused" : `updated every ${EVERY / 1000} s`;
 }
+
+// What is pressed must still be there when it is let go, or nothing was clicked.
+document.addEventListener("pointerdown", () => {
+  released = new Promise((done) => {
+    for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => setTimeout(done), { once: true });
+  });
+});
 
 pause.addEventListener("click", () => {
   paused = !paused;
