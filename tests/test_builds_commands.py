@@ -1,23 +1,21 @@
 """`builds list`, `show`, `cancel` and `retry` as a person runs them, and their completion in a shell."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import here
 import pytest
+from here import Ended
 from processes import COMMAND, environment, running
 from real import tool
 from serving import TOKEN, ask, configuration, eventually, gitlab, northflank, refused_url
 from terminals import Terminal
 
-from exporter import cli
-from exporter.simulator import SIMULATOR_TOKEN, Simulator, demo_world, faults
+from exporter.simulator import Simulator, demo_world, faults
 
 WEB = "northflank/service/shop/web"
 STOREFRONT = "gitlab/project/harbour/storefront"
@@ -27,19 +25,6 @@ KEYS = [
     *("target", "id", "run", "status", "outcome", "concluded", "ref", "branch", "sha", "name", "stage"),
     *("created_at", "started_at", "concluded_at", "latency_seconds", "message", "url"),
 ]
-
-
-@dataclass
-class Ended:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def told(self) -> list[dict[str, object]]:
-        """The JSON on standard output; one object as a list of one."""
-        value = json.loads(self.out)
-        return value if isinstance(value, list) else [value]
 
 
 @pytest.fixture(scope="module")
@@ -67,27 +52,15 @@ Run = Callable[..., Ended]
 
 
 @pytest.fixture
-def run(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Runs a command in this process, as `main` does it; nobody is at the terminal."""
-    for name in [name for name in os.environ if name.startswith("CI_BUILD_EXPORTER_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv(TOKEN, SIMULATOR_TOKEN)
-    monkeypatch.setenv("CI_BUILD_EXPORTER_CONFIG_FILE", str(config))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(config.parent / "cache"))
-    with Path(os.devnull).open() as nobody:
-        monkeypatch.setattr(sys, "stdin", nobody)
+def run(config: Path) -> Run:
+    given = {"CI_BUILD_EXPORTER_CONFIG_FILE": str(config), "XDG_CACHE_HOME": str(config.parent / "cache")}
+    return lambda *arguments, **more: here.run(*arguments, **(given | more))
 
-        def run(*arguments: str) -> Ended:
-            monkeypatch.setattr(sys, "argv", ["ci-build-exporter", *arguments])
-            capsys.readouterr()
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-            written = capsys.readouterr()
-            assert "Traceback" not in written.err
-            code = ended.value.code
-            return Ended(code if isinstance(code, int) else 0, written.out, written.err)
 
-        yield run
+def records(ended: Ended) -> list[dict[str, object]]:
+    """The JSON on standard output; one object as a list of one."""
+    value = json.loads(ended.out)
+    return value if isinstance(value, list) else [value]
 
 
 def changes(simulator: Simulator) -> list[str]:
@@ -112,7 +85,7 @@ def test_times_are_in_the_zone_of_whoever_reads(run: Run, monkeypatch: pytest.Mo
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        (told,) = run("builds", "list", WEB, "-n", "1", "--scope=success", "-o", "json").told
+        (told,) = records(run("builds", "list", WEB, "-n", "1", "--scope=success", "-o", "json"))
         (_, line) = run("builds", "list", WEB, "-n", "1", "--scope=success").out.splitlines()
         shown = run("builds", "show", WEB, str(told["id"])).out
     finally:
@@ -126,17 +99,17 @@ def test_times_are_in_the_zone_of_whoever_reads(run: Run, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("target", ALL)
 def test_json_has_always_the_same_keys(run: Run, target: str) -> None:
-    listed = run("builds", "list", target, "-o", "json").told
+    listed = records(run("builds", "list", target, "-o", "json"))
     assert len(listed) == 20
     assert all(list(told) == KEYS for told in listed)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(told["created_at"])) for told in listed)
     assert {told["target"] for told in listed} == {target}
     ended = next(told for told in listed if told["concluded"])
-    assert run("builds", "show", target, str(ended["id"]), "-o", "json").told == [ended]
+    assert records(run("builds", "show", target, str(ended["id"]), "-o", "json")) == [ended]
 
 
 def test_show_writes_what_is_known_line_by_line(run: Run) -> None:
-    (told,) = run("builds", "list", STOREFRONT, "--scope", "failed", "-n1", "-o", "json").told
+    (told,) = records(run("builds", "list", STOREFRONT, "--scope", "failed", "-n1", "-o", "json"))
     shown = run("builds", "show", STOREFRONT, str(told["id"]))
     lines = dict(re.findall(r"^(\w+) +(.*)$", shown.out, re.MULTILINE))
     assert (lines["id"], lines["commit"], lines["page"]) == (told["id"], told["sha"], told["url"])
@@ -149,7 +122,7 @@ def test_a_list_without_builds_says_so(run: Run) -> None:
     assert run("builds", "list", WEB, "--commit=abcdef0").err == (
         "no such build\nnote: only the newest 1000 builds were looked at\n"
     )
-    assert run("builds", "list", "northflank/job/platform/seed-data", "-o", "json").told == []
+    assert records(run("builds", "list", "northflank/job/platform/seed-data", "-o", "json")) == []
 
 
 def test_what_a_provider_sends_moves_no_cursor(run: Run, simulator: Simulator) -> None:
@@ -176,9 +149,9 @@ def test_what_a_provider_sends_moves_no_cursor(run: Run, simulator: Simulator) -
 
 @pytest.mark.parametrize("target", ALL)
 def test_retry_and_cancel_change_one_build_and_say_so(run: Run, simulator: Simulator, target: str) -> None:
-    (ended,) = run("builds", "list", target, "--scope=success", "-n1", "-o", "json").told
+    (ended,) = records(run("builds", "list", target, "--scope=success", "-n1", "-o", "json"))
     retried = run("builds", "retry", target, str(ended["id"]), "--yes", "-o", "json")
-    (new,) = retried.told
+    (new,) = records(retried)
     assert (retried.status, list(new), new["concluded"]) == (0, KEYS, False)
     assert (new["sha"], new["name"]) == (ended["sha"], ended["name"])
     refused = run("builds", "retry", target, str(new["id"]), "--yes")
@@ -226,23 +199,19 @@ def test_a_wrong_try_is_one_clear_line(run: Run, arguments: tuple[str, ...], sta
     assert says in ended.err
 
 
-def test_a_wrong_token_and_a_missing_one_are_told_apart(
-    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(TOKEN, "hunter2-hunter2")
-    ended = run("builds", "list", WEB)
+def test_a_wrong_token_and_a_missing_one_are_told_apart(run: Run, config: Path) -> None:
+    ended = run("builds", "list", WEB, **{TOKEN: "hunter2-hunter2"})
     assert ended.status == 1
     assert ended.err == (
         "ci-build-exporter: /v1/projects/shop/services/web/build answered 401 (Unauthorized): "
         "check the token of source northflank\n"
     )
-    monkeypatch.delenv(TOKEN)
-    ended = run("builds", "list", WEB)
+    ended = run("builds", "list", WEB, **{TOKEN: ""})
     assert (ended.status, ended.err) == (2, f"{config}:2: the environment variable {TOKEN} is not set, or empty\n")
 
 
 def test_a_token_without_the_right_is_told_which(run: Run, simulator: Simulator) -> None:
-    (ended,) = run("builds", "list", STOREFRONT, "--scope=success", "-n1", "-o", "json").told
+    (ended,) = records(run("builds", "list", STOREFRONT, "--scope=success", "-n1", "-o", "json"))
     body = b'{"error":"insufficient_scope","error_description":"The request requires higher privileges","scope":"api"}'
     simulator.faults.add("*/retry", faults.instead(403, body))
     refused = run("builds", "retry", STOREFRONT, str(ended["id"]), "--yes")
@@ -263,7 +232,7 @@ def test_a_server_without_v3_says_what_to_write_and_where(run: Run, simulator: S
 
 
 def test_a_change_whose_end_is_not_known_ends_with_5_and_is_not_repeated(run: Run, simulator: Simulator) -> None:
-    (ended,) = run("builds", "list", WEB, "--scope=success", "-n1", "-o", "json").told
+    (ended,) = records(run("builds", "list", WEB, "--scope=success", "-n1", "-o", "json"))
     simulator.faults.add("*", faults.server_error(502), method="POST")
     unknown = run("builds", "retry", WEB, str(ended["id"]), "--yes", "--wait")
     assert (unknown.status, unknown.out) == (5, "")
@@ -282,7 +251,7 @@ def test_wait_ends_with_the_new_build(run: Run, config: Path) -> None:
     begun = time.time()
     with Simulator(demo_world(), clock=lambda: begun + 500 * (time.time() - begun)) as simulator:
         config.write_text(configuration(northflank(simulator)))
-        (ended,) = run("builds", "list", WEB, "--scope=success", "-n1", "-o", "json").told
+        (ended,) = records(run("builds", "list", WEB, "--scope=success", "-n1", "-o", "json"))
         waited = run("builds", "retry", WEB, str(ended["id"]), "--yes", "--wait")
         assert waited.status == 0
         first, last = waited.out.splitlines()
@@ -293,18 +262,18 @@ def test_wait_ends_with_the_new_build(run: Run, config: Path) -> None:
 
 @pytest.mark.parametrize(("word", "status"), [("FAILURE", 1), ("CRASHED", 1), ("ABORTED", 3), ("SUCCESS", 0)])
 def test_each_outcome_has_its_status(run: Run, simulator: Simulator, word: str, status: int) -> None:
-    (ended,) = run("builds", "list", WEB, "--scope=success", "-n1", "-o", "json").told
+    (ended,) = records(run("builds", "list", WEB, "--scope=success", "-n1", "-o", "json"))
     record = {"id": "new-build-1", "createdAt": "2026-11-22T00:00:00.000Z", "status": "PENDING", "sha": ended["sha"]}
     simulator.faults.add("*/build", faults.instead(200, json.dumps({"data": record}).encode()), method="POST")
     record |= {"status": word, "concluded": True, "success": word == "SUCCESS", "buildConcludedAt": 1_900_000_000}
     simulator.faults.add("*/build/new-build-1", faults.instead(200, json.dumps({"data": record}).encode()))
     waited = run("builds", "retry", WEB, str(ended["id"]), "--yes", "--wait", "-o", "json")
     assert waited.status == status
-    assert [told["status"] for told in waited.told] == [word.lower()]
+    assert [told["status"] for told in records(waited)] == [word.lower()]
 
 
 def test_a_wait_that_is_over_too_soon_ends_with_4(run: Run) -> None:
-    (ended,) = run("builds", "list", WEB, "--scope=success", "-n1", "-o", "json").told
+    (ended,) = records(run("builds", "list", WEB, "--scope=success", "-n1", "-o", "json"))
     waited = run("builds", "retry", WEB, str(ended["id"]), "--yes", "--wait", "--timeout=100ms")
     assert waited.status == 4
     new = re.search(r"retried as (\S+)", waited.out)
@@ -433,7 +402,7 @@ def test_completion_prints_no_error_whatever_is_wrong(config: Path, simulator: S
 
 
 def test_ids_complete_with_what_can_be_cancelled_or_retried(run: Run, config: Path) -> None:
-    ids = {told["id"] for told in run("builds", "list", WEB, "-n25", "-o", "json").told if told["concluded"]}
+    ids = {told["id"] for told in records(run("builds", "list", WEB, "-n25", "-o", "json")) if told["concluded"]}
     retriable = set(complete(config, "ci-build-exporter", "builds", "retry", WEB, ""))
     assert retriable
     assert retriable <= ids

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import run as process
+from here import run
 from serving import TOKEN, refused_url
 from terminals import Terminal
 
@@ -91,8 +91,8 @@ def test_comments_stand_in_a_row_and_lines_are_short(wish: Wish) -> None:
 
 
 def init(folder: Path, *arguments: str, **more: str) -> tuple[int, str, str]:
-    ended = process("init", f"--config.file={folder}/config.yaml", *arguments, **more)
-    return ended.returncode, ended.stdout, ended.stderr
+    ended = run("init", f"--config.file={folder}/config.yaml", *arguments, **more)
+    return ended.status, ended.out, ended.err
 
 
 def test_with_every_option_nothing_is_asked_and_check_is_content(tmp_path: Path, simulator: Simulator) -> None:
@@ -109,8 +109,8 @@ def test_with_every_option_nothing_is_asked_and_check_is_content(tmp_path: Path,
         "  work/project/legacy/billing\n"
         f"wrote {path}\nnext: ci-build-exporter check --config.file={path} --live\n"
     )
-    checked = process("check", f"--config.file={path}")
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, f"{path}: good, 1 source\n", "")
+    checked = run("check", f"--config.file={path}")
+    assert (checked.status, checked.out, checked.err) == (0, f"{path}: good, 1 source\n", "")
     assert SIMULATOR_TOKEN not in path.read_text()
 
 

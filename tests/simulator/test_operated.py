@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gitlab
-import processes
+import here
 import pytest
 import real
 from serving import configuration
@@ -36,9 +36,9 @@ def config(tmp_path: Path, simulator: Simulator) -> Path:
 
 
 def builds(config: Path, verb: str, *arguments: str) -> str:
-    ended = processes.run("builds", verb, f"--config.file={config}", *arguments)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    return ended.stdout
+    ended = here.run("builds", verb, f"--config.file={config}", *arguments)
+    assert (ended.status, ended.err) == (0, "")
+    return ended.out
 
 
 def retried(config: Path, target: str, build_id: str) -> str:
