@@ -45,7 +45,6 @@ def _row(size: int, runs: int, *, limited: bool) -> Row:
     cells = {
         "gzip answer": Figure(median(answers), " ms", MOST if limited else None, 1),
         "rendering a changed target": Figure(found["rendering"], " ms", MOST_RENDERING, 1),
-        "reading and rendering it": Figure(found["reading"], " ms", None, 1),
     }
     for level in LEVELS:
         all_anew = found["levels"][str(level)]
@@ -81,7 +80,6 @@ def main() -> None:
     targets = loop.collector.targets()
     changed = targets[:: 100 if len(targets) > 100 else 10]  # noqa: PLR2004  # 1 %
     answers: list[float] = []
-    reading: list[float] = []
     levels: dict[int, list[float]] = {level: [] for level in LEVELS}
     loop.change(changed)
     packed = loop.exposed()
@@ -89,7 +87,7 @@ def main() -> None:
     pieces = _pieces(plain)
     with rendering() as rendered:
         for _ in range(runs):
-            reading.append(_milliseconds(lambda: loop.change(changed)) / len(changed))
+            loop.change(changed)
             answers.append(_milliseconds(loop.exposed))
             for level, taken in levels.items():
                 taken.append(_milliseconds(lambda level=level: _all_anew(pieces, level)))  # type: ignore[misc]
@@ -97,7 +95,6 @@ def main() -> None:
         "answers": answers,
         "levels": levels,
         "rendering": median(rendered) * 1000,
-        "reading": median(reading),
         "samples": sum(not line.startswith(b"#") for line in plain.splitlines()),
         "plain": len(plain),
         "packed": len(packed),
