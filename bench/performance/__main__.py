@@ -14,6 +14,7 @@ from bench.course import tell
 from bench.machine import cpu, idle_share
 from bench.performance import change, cold, memory, sending, start, tail
 from bench.performance.inside import TOKEN
+from bench.performance.processes import Missing, tool
 from bench.performance.section import Scale, Section
 from exporter.simulator import SIMULATOR_TOKEN
 
@@ -51,6 +52,11 @@ def main() -> None:
     asked = parser.parse_args()
     if unknown := set(asked.only) - POINTS.keys():
         parser.error(f"no such point: {', '.join(sorted(unknown))}; there are {', '.join(POINTS)}")
+    try:
+        for name in ("wrk", "nginx") if "1" in asked.only else ():
+            tool(name)
+    except Missing as error:
+        parser.error(f"{error}; point 1 wants it")
     os.environ[TOKEN.env] = SIMULATOR_TOKEN
     scale = Scale(quick=asked.quick)
     begun, idle = time.monotonic(), idle_share()
