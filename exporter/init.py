@@ -82,7 +82,8 @@ def wished(given: dict[str, Any]) -> Wish:
                 default=f"{provider.upper()}_TOKEN",
             ),
         )
-        is_path = "/" in variable or "." in variable
+        # Not by a dot: a token that was put here by mistake may have one, and a path is shown.
+        is_path = "/" in variable or Path(variable).is_file()
         token = ("file", str(Path(variable).absolute())) if is_path and not given["token_env"] else ("env", variable)
     projects, groups = given["project"], given["group"]
     if gitlab and not projects and not groups:

@@ -213,6 +213,15 @@ def test_on_a_terminal_it_asks(tmp_path: Path, simulator: Simulator) -> None:
     assert (source.projects, source.groups) == (("legacy/billing",), ("harbour",))
 
 
+def test_a_token_that_is_given_for_its_place_is_not_repeated(tmp_path: Path, simulator: Simulator) -> None:
+    terminal = Terminal("init", "--provider=northflank", f"--url={simulator.url}", folder=tmp_path)
+    terminal.until("or the path of a file [NORTHFLANK_TOKEN]: ").answers("hunter2.hunter2")
+    assert terminal.ended() == 2
+    assert "env wants the name of an environment variable" in terminal.text
+    assert terminal.text.count("hunter2.hunter2") == 1  # what the terminal echoes
+    assert not list(tmp_path.iterdir())
+
+
 def test_on_a_terminal_what_does_not_work_and_what_is_there_is_asked_about(
     tmp_path: Path, simulator: Simulator
 ) -> None:
