@@ -1,6 +1,6 @@
 """What is shown of the targets, bounded: where there would be too many series, branches fold, and new targets hide."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from threading import Lock, RLock
@@ -13,7 +13,7 @@ from exporter.exposition import REFRESH, Exposition, Format
 from exporter.meters import gauge, target_families, up_family
 from exporter.metrics import series, window_families
 from exporter.source import Origin, Subject
-from exporter.standing import Standing, standings
+from exporter.standing import Standings, standings
 from exporter.statistics import statistics
 from exporter.window import History, Rules, fold, recut
 
@@ -48,8 +48,8 @@ class Display:
         self._saved: dict[Target, int] = {}
         self.hidden: set[Target] = set()
         """Those that show nothing but that they are up."""
-        self.standings: dict[Target, Mapping[str, Standing]] = {}
-        """How each target's branches stand."""
+        self.standings: dict[Target, Standings] = {}
+        """How each target stands."""
 
     def show(self, origin: Origin, subject: Subject, now: float) -> None:
         """Render the target anew; where that makes too many series, its history is folded first."""

@@ -9,8 +9,10 @@ from exporter.allowance import Allowance
 from exporter.build import Build, Target
 from exporter.packed import Packed
 from exporter.source import Origin
-from exporter.standing import Standing
+from exporter.standing import Standings
 from exporter.window import History
+
+NOT_READ = Standings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,7 @@ class KnownTarget(NamedTuple):
     source: KnownSource
     packed: Packed
     """What is remembered of its builds, at rest."""
-    standings: Mapping[str, Standing]
-    """By branch label."""
+    standings: Standings
     up: bool | None
     """Whether the last read succeeded; None: not tried yet."""
     error: str
@@ -67,7 +68,7 @@ class Known:
 
 def known(
     origins: Iterable[Origin],
-    standings: Mapping[Target, Mapping[str, Standing]],
+    standings: Mapping[Target, Standings],
     hidden: Collection[Target],
     now: float,
 ) -> Known:
@@ -81,7 +82,7 @@ def known(
                 target,
                 source,
                 subject.packed,
-                standings.get(target, {}),
+                standings.get(target, NOT_READ),
                 subject.up,
                 "" if subject.up else subject.error,
                 subject.refreshed_at,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from exporter.build import Build, Outcome
 from exporter.known import Known, KnownTarget
-from exporter.standing import Standing, branch_of, latencies, quantile, together, window_of
+from exporter.standing import Standing, branch_of, latencies, quantile, window_of
 from exporter.window import History
 
 STRIP = 30
@@ -94,14 +94,19 @@ class Line:
 
     def is_in(self, state: State) -> bool:
         """Whether it is one of those that a state names."""
-        return {
-            "": True,
-            "broken": self.standing.broken,
-            "running": self.running,
-            "stuck": self.stuck,
-            "flaky": self.standing.flaky_commits > 0,
-            "unread": self.unread,
-        }[state]
+        match state:
+            case "":
+                return True
+            case "broken":
+                return self.standing.broken
+            case "running":
+                return self.running
+            case "stuck":
+                return self.stuck
+            case "flaky":
+                return self.standing.flaky_commits > 0
+            case "unread":
+                return self.unread
 
     @property
     def state(self) -> str:
@@ -183,7 +188,7 @@ def overview(known: Known, view: View) -> Overview:
 
 def line_of(known: KnownTarget, now: float, branch: str = "") -> Line:
     """How the target stands, by one branch label or by all."""
-    standing = known.standings[branch] if branch else together(known.standings)
+    standing = known.standings.branches[branch] if branch else known.standings.whole
     return Line(known, standing, standing.stuck(now))
 
 
@@ -201,7 +206,7 @@ def _lines(known: Known, view: View) -> Iterator[Line]:
             continue
         if view.project and about.project != view.project and not about.project.startswith(f"{view.project}/"):
             continue
-        if view.branch and view.branch not in target.standings:
+        if view.branch and view.branch not in target.standings.branches:
             continue
         if words:
             address = about.address.lower()
@@ -247,7 +252,7 @@ def choices(known: Known, view: View) -> Choices:
     branches: Counter[str] = Counter()
     for target in known.targets:
         about = target.target
-        branches.update(target.standings.keys())
+        branches.update(target.standings.branches.keys())
         if about.kind != "project":
             projects[about.project] += 1
         elif "/" in about.project:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, inf
+from types import MappingProxyType
+from typing import NamedTuple
 
 from exporter.build import FAILED, Build, Outcome
 from exporter.runs import age_key
@@ -48,6 +50,15 @@ class Standing:
         return now >= self.stuck_at
 
 
+class Standings(NamedTuple):
+    """How a target stands."""
+
+    whole: Standing = Standing()
+    """All its branches together."""
+    branches: Mapping[str, Standing] = MappingProxyType({})
+    """By branch label."""
+
+
 def window_of(history: History) -> list[Build]:
     """The builds of a history's window, newest first."""
     return sorted((row.build for row in history.rows.values() if row.shown), key=age_key, reverse=True)
@@ -58,8 +69,8 @@ def branch_of(history: History, build: Build) -> str:
     return history.group(build, ())[0]
 
 
-def standings(history: History, found: Iterable[Statistics]) -> dict[str, Standing]:
-    """How each branch label stands, of what its groups come to."""
+def standings(history: History, found: Iterable[Statistics]) -> Standings:
+    """How each branch label stands, and all together, of what their groups come to."""
     by_branch: dict[str, Standing] = {}
     for group in found:
         branch, here = group.group[0], _of_group(group)
@@ -71,16 +82,7 @@ def standings(history: History, found: Iterable[Statistics]) -> dict[str, Standi
                 usual = quantile(latencies(build for build in builds if branch_of(history, build) == branch), 0.9)
                 patience = max(STUCK_AFTER, STUCK_FACTOR * (usual or 0.0))
                 by_branch[branch] = replace(standing, stuck_at=standing.oldest_unfinished + patience)
-    return by_branch
-
-
-def together(by_branch: Mapping[str, Standing]) -> Standing:
-    """How all branches stand; only named ones are broken, for what failed on `other` may be any pull request."""
-    whole = Standing()
-    for branch, standing in by_branch.items():
-        of_other = replace(standing, broken=False, broken_branch="", failures=0, broken_since=None)
-        whole = _with(whole, of_other if branch == OTHER else standing)
-    return whole
+    return Standings(_together(by_branch), by_branch)
 
 
 def latencies(builds: Iterable[Build]) -> list[float]:
@@ -92,6 +94,15 @@ def quantile(values: Iterable[float], share: float) -> float | None:
     """The smallest of the values that no less than that share of them does not exceed; None where there are none."""
     ascending = sorted(values)
     return ascending[max(0, ceil(share * len(ascending)) - 1)] if ascending else None
+
+
+def _together(by_branch: Mapping[str, Standing]) -> Standing:
+    """How all branches stand; only named ones are broken, for what failed on `other` may be any pull request."""
+    whole = Standing()
+    for branch, standing in by_branch.items():
+        of_other = replace(standing, broken=False, broken_branch="", failures=0, broken_since=None)
+        whole = _with(whole, of_other if branch == OTHER else standing)
+    return whole
 
 
 def _of_group(found: Statistics) -> Standing:

@@ -12,7 +12,7 @@ from exporter.build import Build, Outcome, Target
 from exporter.known import Known, KnownSource, KnownTarget, page_of
 from exporter.overview import View, choices, faults, find, lenient, overview
 from exporter.packed import Packed
-from exporter.standing import Standing, branch_of, quantile, standings, together, window_of
+from exporter.standing import Standing, branch_of, quantile, standings, window_of
 from exporter.statistics import statistics
 from exporter.window import Rules
 
@@ -54,7 +54,7 @@ def shown(what: Known, **parameters: Any) -> list[str]:
 
 def standing_of(*builds: Build, branch: str = "main", rules: Rules = RULES) -> Standing:
     history = read(*builds, rules=rules)
-    return standings(history, statistics(history, rules))[branch]
+    return standings(history, statistics(history, rules)).branches[branch]
 
 
 # How a target stands
@@ -74,13 +74,13 @@ def test_a_branch_that_succeeded_since_is_not() -> None:
 
 def test_a_pull_request_that_fails_breaks_no_target() -> None:
     found = target(WEB, build("a"), failing("b", 10, branch="feature/x"))
-    assert found.standings["other"].broken
-    assert not together(found.standings).broken
+    assert found.standings.branches["other"].broken
+    assert not found.standings.whole.broken
 
 
 def test_of_several_broken_branches_the_one_is_told_that_failed_most() -> None:
     found = target(WEB, failing("a"), failing("b", 1, "release/1"), failing("c", 2, "release/1"))
-    assert together(found.standings).broken_branch == "release/1"
+    assert found.standings.whole.broken_branch == "release/1"
 
 
 def test_a_build_is_stuck_after_an_hour_or_three_times_what_builds_take() -> None:

@@ -256,8 +256,8 @@ def test_queries_are_good_whatever_a_name_holds() -> None:
 
 
 def test_a_sparkline_goes_from_edge_to_edge() -> None:
-    assert page_marks.sparkline([1.0, 3.0, 2.0]) == "2.0,20.0 42.0,2.0 82.0,11.0"
-    assert page_marks.sparkline([5.0, 5.0]) == "2.0,11.0 82.0,11.0"
+    assert page_marks.sparkline([1.0, 3.0, 2.0]) == "2.0,20.0 36.0,2.0 70.0,11.0"
+    assert page_marks.sparkline([5.0, 5.0]) == "2.0,11.0 70.0,11.0"
     assert page_marks.sparkline([5.0]) == ""
 
 
@@ -266,7 +266,7 @@ def test_a_chart_has_every_build_that_ended_inside_its_axes() -> None:
     chart = page_marks.chart([*builds, build("c", Outcome.EXECUTING)], 300.0, 900.0)
     assert chart is not None
     assert len(chart.points) == 20
-    assert all(56 <= point.x <= 866 and 14 <= point.y <= 212 for point in chart.points)
+    assert all(56 <= point.x <= 832 and 14 <= point.y <= 212 for point in chart.points)
     assert [tick.label for tick in chart.up] == ["0s", "5m", "10m", "15m", "20m"]
     assert chart.p50 is not None
     assert chart.p90 is not None

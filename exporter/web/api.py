@@ -1,5 +1,6 @@
 """`/api/v1`: what the status page shows, as JSON. `openapi.yaml` beside it is its contract."""
 
+import gzip
 from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, Final, Literal
@@ -16,6 +17,7 @@ from exporter.build import Build, Outcome
 from exporter.collector import Collector
 from exporter.known import Known, KnownSource, KnownTarget, page_of
 from exporter.overview import Row, View, builds_of, faults, find, line_of, overview, path_of
+from exporter.web.scrape import takes_gzip
 
 PREFIX: Final = "/api/v1"
 JSON: Final = "application/json"
@@ -41,7 +43,7 @@ def routes(collector: Collector) -> list[Route]:
         if wrong:
             return _refused(wrong)
         view = View.model_validate(dict(request.query_params))
-        return await _answer(lambda: listed(collector.known(), view))
+        return await _answer(request, lambda: listed(collector.known(), view))
 
     async def builds(request: Request) -> Response:
         """The builds of one target's window."""
@@ -54,7 +56,7 @@ def routes(collector: Collector) -> list[Route]:
         found = find(known, path, wanted.kind)
         if found is None:
             return _json({"error": "no such target"}, 404)
-        return await _answer(lambda: window(known, found, wanted))
+        return await _answer(request, lambda: window(known, found, wanted))
 
     async def described(_request: Request) -> Response:
         """The contract."""
@@ -137,7 +139,7 @@ def _target(row: Row) -> dict[str, Any]:
         "p50_seconds": row.p50,
         "p90_seconds": row.p90,
         "last_created_at": standing.last_created,
-        "branches": sorted(known.standings),
+        "branches": sorted(known.standings.branches),
     }
 
 
@@ -159,14 +161,19 @@ def _build(known: KnownTarget, build: Build) -> dict[str, Any]:
     }
 
 
-async def _answer(made: Callable[[], Mapping[str, Any]]) -> Response:
-    return await run_in_threadpool(lambda: _json(made()))
+async def _answer(request: Request, made: Callable[[], Mapping[str, Any]]) -> Response:
+    compressed = takes_gzip(request.headers.get("accept-encoding", ""))
+    return await run_in_threadpool(lambda: _json(made(), compressed=compressed))
 
 
 def _refused(wrong: Mapping[str, str]) -> Response:
     return _json({"error": "; ".join(f"{name}: {fault}" for name, fault in wrong.items())}, 400)
 
 
-def _json(content: Mapping[str, Any], status: int = 200) -> Response:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return Response(orjson.dumps(content), status, headers, media_type=JSON)
+def _json(content: Mapping[str, Any], status: int = 200, *, compressed: bool = False) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept-Encoding"}
+    body = orjson.dumps(content)
+    if compressed:
+        headers["Content-Encoding"] = "gzip"
+        body = gzip.compress(body, 1, mtime=0)
+    return Response(body, status, headers, media_type=JSON)

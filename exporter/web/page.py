@@ -246,8 +246,8 @@ def _tally(builds: Sequence[Build]) -> str:
 
 def _branches(known: KnownTarget, history: History) -> list[str]:
     """The branch labels, those first that keep their name."""
-    names = [name for name in history.names if name in known.standings]
-    return [*names, *sorted(known.standings.keys() - set(names))]
+    names = [name for name in history.names if name in known.standings.branches]
+    return [*names, *sorted(known.standings.branches.keys() - set(names))]
 
 
 def _headline(known: Known, view: View, seen: Overview) -> dict[str, str]:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from exporter.build import Build
 from exporter.web.page_words import DAY, HOUR, MINUTE, span
 
-SPARK_WIDTH, SPARK_HEIGHT = 84, 22
+SPARK_WIDTH, SPARK_HEIGHT = 72, 22
 CHART_WIDTH, CHART_HEIGHT = 880, 240
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 28
+LEFT, RIGHT, TOP, BOTTOM = 56, 48, 14, 28
 """What the axes of the chart take."""
 TICKS = 5
 STEPS = (
