@@ -9,7 +9,7 @@ CHART := helm/ci-build-exporter
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest test-versions dashboards chart helm bench bench-allowance bench-scale image image-test clean
+.PHONY: help demo test lint format pytest test-versions dashboards chart helm bench bench-allowance bench-scale bench-page pictures image image-test clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,12 @@ bench-allowance: $(VENV)/.develops  ## write docs/allowance.md: requests and del
 
 bench-scale: $(VENV)/.develops  ## how fast 200 targets of a slow provider are read
 	$(BIN)/python -m bench.scale
+
+bench-page: $(VENV)/.develops  ## how fast the status page is over 10,000 targets; takes some 2 minutes
+	$(BIN)/python -m bench.page
+
+pictures: $(VENV)/.develops tests/node_modules/.installed  ## take the README's pictures of the status page
+	PICTURES=1 $(BIN)/pytest --quiet tests/test_browser.py -k pictures
 
 image:  ## build the image with docker, podman or buildah: make image IMAGE=… BASE=…
 	VENV=$(VENV) IMAGE='$(IMAGE)' BASE='$(BASE)' .ci/image

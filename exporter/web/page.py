@@ -251,23 +251,25 @@ def _branches(known: KnownTarget, history: History) -> list[str]:
 
 
 def _headline(known: Known, view: View, seen: Overview) -> dict[str, str]:
-    """How it stands, in one sentence, and the mood of that."""
-    counts = seen.counts
-    chosen = " here" if view.parameters(state="", sort="state", page=1, per_page=50, outcome="") else ""
+    """How it stands, in one sentence, the mood of that, and what else there is to say."""
+    here = " here" if view.parameters(state="", sort="state", page=1, per_page=50, outcome="") else ""
+    said = [
+        ("broken" if state == "broken" else "stuck", plural(seen.counts[state], one, many) + here)
+        for state, one, many in (
+            ("broken", "target is broken", "targets are broken"),
+            ("stuck", "target is stuck", "targets are stuck"),
+            ("unread", "target cannot be read", "targets cannot be read"),
+        )
+        if seen.counts[state]
+    ]
     down = [source.name for source in known.sources if source.up is False]
     if down:
-        return {"mood": "broken", "headline": f"{', '.join(down)} cannot be read"}
-    for state, one, many in (
-        ("broken", "target is broken", "targets are broken"),
-        ("stuck", "target is stuck", "targets are stuck"),
-        ("unread", "target cannot be read", "targets cannot be read"),
-    ):
-        if counts[state]:
-            mood = "broken" if state == "broken" else "stuck"
-            return {"mood": mood, "headline": plural(counts[state], one, many) + chosen}
-    if not counts["targets"]:
-        return {"mood": "quiet", "headline": f"No targets{chosen}"}
-    return {"mood": "passing", "headline": f"Nothing is broken{chosen}"}
+        return {"mood": "broken", "headline": f"{', '.join(down)} cannot be read", "more": said[0][1] if said else ""}
+    if said:
+        return {"mood": said[0][0], "headline": said[0][1], "more": ""}
+    if not seen.counts["targets"]:
+        return {"mood": "quiet", "headline": f"No targets{here}", "more": ""}
+    return {"mood": "passing", "headline": f"Nothing is broken{here}", "more": ""}
 
 
 def _empty(known: Known, view: View) -> str:
