@@ -162,6 +162,15 @@ def test_a_target_that_is_not_read_is_not_found(exporter: Exporter) -> None:
     assert "&lt;script&gt;" in reply.text
 
 
+def test_a_configuration_with_a_fault_is_told(exporter: Exporter) -> None:
+    meters = exporter.collector.meters
+    meters.reload_success_time.set(CLOCK.now - 7200)
+    meters.reload_successful.set(1)
+    assert "configuration read 2 h ago" in exporter.ask("/").text
+    meters.reload_successful.set(0)
+    assert "the configuration has a fault: that of 2 h ago is in use" in exporter.ask("/").text
+
+
 def test_markup_in_the_name_of_a_branch_is_text() -> None:
     with simulating(hostile(), CLOCK) as simulator:
         more = f"metrics: {{branches: ['{SCRIPT}', '\"*']}}"
