@@ -27,7 +27,7 @@ from exporter.known import Known, known
 from exporter.meters import Live, Meters, gauge, source_families
 from exporter.providers import Look
 from exporter.questions import Report, questions, report
-from exporter.readers import Flight, Inline, Readers, Round, drive
+from exporter.readers import Flight, Inline, Readers, Round, Turnstile, drive
 from exporter.settings import Settings
 from exporter.source import (
     Connect,
@@ -69,6 +69,7 @@ class Collector:
         self._new_readers = readers
         self._connect = connect
         self._lock = threading.RLock()
+        self._queue = Turnstile(self._lock)
         self._flights: dict[Key, Flight] = {}
         self._started_at = clock()
         self.meters = Meters()
@@ -189,13 +190,13 @@ class Collector:
         """Start a read; whatever goes wrong in it reaches no scrape."""
 
         def guarded(flight: Flight) -> None:
-            with self._lock:
+            with self._queue:
                 if self._clock() < origin.purse.budget.resting_until:
                     return  # the rest began while this was in the queue: its turn is put off
             try:
                 job(flight)
             except Exception as error:  # noqa: BLE001  # the boundary of a question
-                with self._lock:
+                with self._queue:
                     if self._wanted(origin, flight):
                         self._failed(origin, key, error)
                         if isinstance(error, RateLimited):
@@ -206,7 +207,7 @@ class Collector:
         flight.add_done_callback(lambda _ended: self._landed(origin, key, flight, free=free))
 
     def _landed(self, origin: Origin, key: Key, flight: Flight, *, free: bool) -> None:
-        with self._lock:
+        with self._queue:
             self.meters.turn += 1
             if self._flights.get(key) is flight:
                 del self._flights[key]
@@ -249,7 +250,7 @@ class Collector:
     def _discover(self, origin: Origin, only: Target | None, flight: Flight) -> None:
         asked_at = self._clock()
         since = asked_at - self._settings.refresh.discovery
-        with self._lock:  # till all that was chosen with it is in the queue
+        with self._queue:  # till all that was chosen with it is in the queue
             listed = [
                 name
                 for name, asked in origin.lists.items()
@@ -258,10 +259,10 @@ class Collector:
 
         def tell(targets: Mapping[Target, Look | None]) -> None:
             if self._wanted(origin, flight):
-                self._begin_first(origin, self._intake.found(origin, targets), only)
+                self._begin_first(origin, self._intake.found(origin, targets, asked_at), only)
 
-        found = drive(origin.provider.discover(listed, tell), origin.fetch, self._lock, flight)
-        with self._lock:
+        found = drive(origin.provider.discover(listed, tell), origin.fetch, self._queue, flight)
+        with self._queue:
             if self._wanted(origin, flight):
                 self._intake.discovered(origin, found, listed, requests=flight.requests, now=asked_at)
                 # What it finds is read at once: a scrape that waits for another source has it all the same.
@@ -269,15 +270,15 @@ class Collector:
 
     def _look(self, origin: Origin, name: str, flight: Flight) -> None:
         now = self._clock()
-        looks = drive(origin.provider.looks(name), origin.fetch, self._lock, flight)
-        with self._lock:
+        looks = drive(origin.provider.looks(name), origin.fetch, self._queue, flight)
+        with self._queue:
             if self._wanted(origin, flight):
                 self._intake.looked(origin, name, looks, now)
                 self._begin(origin.purse, self._clock(), None)
 
     def _read(self, origin: Origin, subject: Subject, free: bool, flight: Flight) -> None:  # noqa: FBT001  # bound
         now = self._clock()
-        with self._lock:
+        with self._queue:
             if free and not allowance.affords_first(origin.purse.budget, now):
                 return  # the allowance became known, or was used up, after this was put in the queue
         sweep = subject.known and now - subject.swept_at >= SWEEP
@@ -290,8 +291,8 @@ class Collector:
             short=origin.short,
             swept_at=subject.swept_at - origin.skew if sweep else None,
         )
-        walked = drive(reading, origin.fetch, self._lock, flight)
-        with self._lock:
+        walked = drive(reading, origin.fetch, self._queue, flight)
+        with self._queue:
             if self._wanted(origin, flight) and origin.subjects.get(subject.target) is subject:
                 self._intake.read(origin, subject, walked, sweep=sweep, now=now)
 
@@ -302,7 +303,7 @@ class Collector:
     def _observe(self, source: str, seen: Observation) -> None:
         """Count a request, and keep what the answer says of the allowance and of the server's clock."""
         self.meters.request(source, seen.operation, seen.code, seen.seconds)
-        with self._lock:
+        with self._queue:
             if source in self._origins:
                 observed(self._origins[source], seen)
 

@@ -74,15 +74,20 @@ class Intake:
             left_out = (target for target in origin.subjects if origin.provider.list_of(target) in listed)
             self._drop_absent(origin, {*found.targets, *left_out}, ABSENCES if tried_before else 1)
         self._looked(origin, found.looks, now)
-        for name in {origin.provider.list_of(target) for target in found.looks} - {None}:
-            origin.lists[str(name)] = Asked(now)
+        self._listed(origin, found.looks, now)
 
-    def found(self, origin: Origin, targets: Mapping[Target, Look | None]) -> list[Target]:
+    def found(self, origin: Origin, targets: Mapping[Target, Look | None], now: float) -> list[Target]:
         """Take in what discovery has come upon so far, with what a list tells of it; gives those that are new."""
         new = [target for target in targets if target not in origin.subjects]
         for target in new:
             origin.subjects[target] = Subject(target, look=targets[target])
+        self._listed(origin, targets, now)
         return new
+
+    def _listed(self, origin: Origin, looks: Collection[Target], now: float) -> None:
+        """The lists that tell of these were asked."""
+        for name in {origin.provider.list_of(target) for target in looks} - {None}:
+            origin.lists[str(name)] = Asked(now)
 
     def _drop_absent(self, origin: Origin, present: set[Target], absences: int = ABSENCES) -> None:
         for target in [target for target in origin.subjects if target not in present]:

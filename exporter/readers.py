@@ -36,6 +36,26 @@ class Abandoned(Exception):
     """A read that took longer than any read may; what it may still bring is thrown away."""
 
 
+class Turnstile:
+    """A lock behind which only one of the readers waits at a time.
+
+    A lock is not fair: a scrape that waits for it beside sixteen readers has to wait for most of them. Behind this it
+    waits for one.
+    """
+
+    def __init__(self, lock: AbstractContextManager[object]) -> None:
+        self._lock = lock
+        self._turn = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._turn.acquire()
+        self._lock.__enter__()
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.__exit__(None, None, None)
+        self._turn.release()
+
+
 class Readers:
     """At most `size` reads at a time; one that takes more than `limit` seconds is abandoned, its thread replaced."""
 

@@ -19,6 +19,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "wire",
         "runs",
         "window",
+        "pieces",
         "packed",
         "statistics",
         "standing",
@@ -26,7 +27,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "cadence",
     ),
     2: ("metrics", "meters", "connection", "refusal", "fetch", "tagged"),
-    3: ("providers", "looks", "walk", "deliveries", "pieces", "exposition", "store"),
+    3: ("providers", "looks", "walk", "deliveries", "exposition", "store"),
     4: ("readers", "source", "questions", "display", "intake", "known", "overview", "collector", "operate"),
     5: ("web",),
     6: (

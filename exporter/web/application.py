@@ -82,6 +82,7 @@ class Endpoints:
         self._lifecycle = lifecycle
         self._took = 0.0
         self._recent: dict[tuple[Format, bool], Recent] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     async def metrics(self, request: Request) -> Response:
         """Everything, after waiting for what is due as long as the scrape allows.
@@ -89,13 +90,21 @@ class Endpoints:
         Nothing new is asked or put together within a second of the last answer of the kind, unless something moved.
         """
         kind = _kind(request)
-        recent = self._recent.get(kind)
-        now, turn = self._collector.now, self._collector.meters.turn
-        if recent is None or recent.turn != turn or not 0 <= now - recent.at < RECENT:
+        recent = self._fresh(kind)
+        if recent is None:
             await self._wait(request, None)
-            now, turn = self._collector.now, self._collector.meters.turn
-            recent = self._recent[kind] = Recent(now, turn, await self._timed(self._exposed, *kind))
+            async with self._one_at_a_time:  # what one scrape has put together serves those that waited with it
+                recent = self._fresh(kind)
+                if recent is None:
+                    now, turn = self._collector.now, self._collector.meters.turn
+                    recent = self._recent[kind] = Recent(now, turn, await self._timed(self._exposed, *kind))
         return _response(recent.body, *kind)
+
+    def _fresh(self, kind: tuple[Format, bool]) -> Recent | None:
+        """The last answer of the kind, if it is a second old at most and nothing has moved since."""
+        recent = self._recent.get(kind)
+        same = recent is not None and recent.turn == self._collector.meters.turn
+        return recent if recent and same and 0 <= self._collector.now - recent.at < RECENT else None
 
     def _exposed(self, wanted: Format, compressed: bool) -> bytes:  # noqa: FBT001  # called by place
         body = self._collector.expose(wanted)
