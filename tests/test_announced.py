@@ -16,7 +16,7 @@ from exporter.looks import heard
 from exporter.meters import Meters
 from exporter.packed import Packed
 from exporter.providers import Look
-from exporter.questions import SLOWEST, announced, questions
+from exporter.questions import SLOWEST, announced, questions, report
 from exporter.readers import Inline
 from exporter.settings import EnvToken, NorthflankSource, Refresh
 from exporter.source import Asked, Origin, Purse, Subject, budget_of, origin_of
@@ -218,3 +218,14 @@ def test_a_list_that_shows_what_was_told_asks_for_no_read(origin: Origin, intake
     assert subject.wanted_at is None
     intake.looked(origin, "p", looks | {WEB: Look("failure", Outcome.FAILURE, NOW + 600, 5)}, NOW + 610)
     assert subject.wanted_at == NOW + 610
+
+
+def test_a_report_tells_what_failed_and_what_the_reading_comes_to(origin: Origin) -> None:
+    origin.errors, origin.notes = ('project "r": not found',), ("sources.nf.projects: nothing matches",)
+    origin.subjects[NIGHTLY].error = "the token may not read it"
+    origin.discovery_cost = 3
+    told = report(origin, Refresh(), NOW)
+    assert told.errors == ('project "r": not found', "nf/job/p/nightly: the token may not read it")
+    assert told.notes == origin.notes
+    assert told.status.name == "nf"
+    assert told.requests_an_hour >= 3 * HOUR / Refresh().discovery

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from serving import TOKEN, Clock, Exporter, gitlab, northflank, refused_url, serving, settings, simulating
+from serving import TOKEN, Clock, Exporter, eventually, gitlab, northflank, refused_url, serving, settings, simulating
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -258,6 +258,16 @@ def test_discovery_keeps_what_it_knew_when_it_fails_or_is_partial(
                 known = reply.targets("northflank") | reply.targets("northflank", up=0.0)
                 assert known == ALL, path
             simulator.faults.clear()
+
+
+def test_what_discovery_has_found_is_read_while_it_goes_on(clock: Clock) -> None:
+    with simulating(world(2, 1, 0, 0), clock) as simulator:
+        simulator.faults.add("/v1/projects/project-1/services", faults.hang())
+        patient = settings(northflank(simulator), more="refresh: {timeout: 20s}")
+        with serving(patient, clock) as exporter:
+            exporter.ask(headers={"X-Prometheus-Scrape-Timeout-Seconds": "0"})
+            eventually(lambda: [target.project for target in exporter.collector.targets()] == ["project-0"])
+            eventually(lambda: exporter.collector.history(exporter.collector.targets()[0]).baseline is not None)
 
 
 def test_a_target_goes_after_two_complete_lists_without_it(clock: Clock, logged: list[EventDict]) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from exporter.readers import Abandoned, Flight, Inline, Readers, Round
+from exporter.readers import Abandoned, Flight, Inline, Readers, Round, Turnstile
 
 PATIENCE = 20.0
 """Seconds after which a test has failed; nothing waits that long where the code is right."""
@@ -302,3 +302,30 @@ def test_nobody_who_waits_for_a_round_can_break_it_for_the_others() -> None:
     assert not asked.done.cancel()
     flight.set_result(None)
     assert asked.done.result(0) is None
+
+
+def test_behind_the_turnstile_readers_wait_one_at_a_time_and_a_scrape_waits_for_one() -> None:
+    lock = threading.RLock()
+    queue = Turnstile(lock)
+    order: list[str] = []
+    waiting = threading.Semaphore(0)
+
+    def read(name: str) -> None:
+        waiting.release()
+        with queue, queue:  # a reader may hold it twice
+            order.append(name)
+
+    lock.acquire()
+    readers = [threading.Thread(target=read, args=(f"reader {number}",)) for number in range(4)]
+    for reader in readers:
+        reader.start()
+        waiting.acquire()
+    assert order == []
+    order.append("scrape")
+    lock.release()
+    for reader in readers:
+        reader.join(10)
+    assert order[0] == "scrape"
+    assert sorted(order[1:]) == [f"reader {number}" for number in range(4)]
+    with lock:  # all of them have let go
+        order.clear()
