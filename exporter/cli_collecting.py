@@ -1,6 +1,7 @@
 """The commands that collect: `serve`, `demo`, `once`, `check`, `targets`; and `simulate`, which answers them."""
 
 import gzip
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -185,6 +186,7 @@ def simulate(listen: str, latency: float, rate_limit: Limit | None, seed: int, *
         simulator.start()
     except OSError as error:
         raise cannot_listen("listen", listen, error) from error
+    signal.signal(signal.SIGTERM, lambda *_: simulator.stopping.set())  # as the first process of a container, too
     with suppress(KeyboardInterrupt):
         click.echo(simulator.url)
         click.echo(f"token: {simulator.token}", err=True)
