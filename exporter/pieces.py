@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from isal import isal_zlib
 
-BLOCK = 32
+BLOCK = 16
 """Pieces whose checksums are combined in advance: a change costs one block and the row of blocks, not all pieces."""
 LEVEL = 1
 CHUNK = 479

@@ -342,13 +342,18 @@ def _summed_up(history: History, gone: list[Row], runs_kept: set[str], rules: Ru
 
 def buckets_of(build: Build, rules: Rules) -> list[BucketKey]:
     """Which bucket of which histogram counts the build, for each of `Rules.histograms` that it has a latency for."""
-    seconds = {
-        "conclude": (build.outcome, build.latency if build.concluded else None),
-        "queue": (None, None if build.started_at is None else build.started_at - build.created_at),
-        "run": (build.outcome, build.running if build.concluded else None),
-    }
-    wanted = ((name, *seconds[name]) for name in rules.histograms)
-    return [(name, by, bisect_left(rules.buckets, value)) for name, by, value in wanted if value is not None]
+    found: list[BucketKey] = []
+    for name in rules.histograms:
+        by: Outcome | None = build.outcome
+        value = None
+        if name == "queue":
+            by = None
+            value = None if build.started_at is None else build.started_at - build.created_at
+        elif build.concluded:
+            value = build.latency if name == "conclude" else build.running
+        if value is not None:
+            found.append((name, by, bisect_left(rules.buckets, value)))
+    return found
 
 
 def _sequence(past: Past, builds: list[Build]) -> Past:
