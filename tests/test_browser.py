@@ -26,6 +26,7 @@ OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+expect.set_options(timeout=20_000)  # milliseconds: on a busy machine a page takes its time
 DESK = ViewportSize(width=1280, height=780)
 PHONE = ViewportSize(width=375, height=812)
 EVERY = 10_000
@@ -73,7 +74,7 @@ def opened(browser: Browser, url: str, **conditions: Any) -> Iterator[Page]:
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(20_000)
     yield page
     context.close()
     assert not faults

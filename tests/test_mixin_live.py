@@ -19,7 +19,7 @@ from exporter.simulator.demo import demo_world
 from exporter.simulator.server import SIMULATOR_TOKEN
 
 MIXIN = Path(__file__).parent.parent / "mixin"
-QUICK = "refresh: {ttl: 1s, idle_ttl: 2s, timeout: 1s}"
+QUICK = "refresh: {ttl: 2s, idle_ttl: 4s, timeout: 5s}"
 
 Alert = tuple[str, str, str]
 """Its name, and the labels `source` and `target`, empty where it has none."""

@@ -199,7 +199,8 @@ def test_the_documentation_is_that_of_the_version() -> None:
         reply = exporter.ask("/docs")
         assert reply.headers["content-type"] == "text/plain; charset=utf-8"
         assert "# ci-build-exporter" in reply.text
-        assert "nothing that builds" in exporter.ask("/").text or "for the first time" in exporter.ask("/").text
+        page = exporter.ask("/").text
+        assert "nothing that builds" in page or "for the first time" in page
 
 
 def test_where_the_metrics_are_at_the_root_there_is_no_page() -> None:
