@@ -70,13 +70,14 @@ class _Kept:
     """The lines of all targets in one format, a column a family; families in the order in which they were seen."""
 
     def __init__(self) -> None:
-        self._headers: Pieces = {}
+        self._headers: dict[str, Column] = {}
         self._columns: dict[str, Column] = {}
 
     def put(self, place: int, headers: Pieces, samples: Pieces) -> None:
         for name, header in headers.items():
             if name not in self._columns:
-                self._headers[name], self._columns[name] = header, Column()
+                self._headers[name], self._columns[name] = Column(), Column()
+                self._headers[name].put(0, header)
         for name, column in self._columns.items():
             column.put(place, samples.get(name, b""))
 
@@ -84,7 +85,7 @@ class _Kept:
         member = Member()
         for name, column in self._columns.items():
             if column:
-                member.add(self._headers[name])
+                self._headers[name].add_to(member)
                 column.add_to(member)
         return member
 

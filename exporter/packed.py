@@ -10,7 +10,7 @@ from weakref import ref
 from isal import isal_zlib
 
 from exporter.build import Build, Outcome
-from exporter.pieces import LEVEL, chunks
+from exporter.pieces import LEVEL
 from exporter.window import History, Row
 
 _NAMES = [one.name for one in fields(Build)]
@@ -22,10 +22,10 @@ _of_build = attrgetter(*_NAMES)
 class Packed:
     """A history that nobody looks at; whoever does is given it whole, and shares it with all who do at the time."""
 
-    __slots__ = ("_chunks", "_live", "baseline", "cut_at", "empty", "unfinished")
+    __slots__ = ("_bytes", "_live", "baseline", "cut_at", "empty", "unfinished")
 
     def __init__(self, history: History) -> None:
-        self._chunks = chunks(isal_zlib.compress(_dumped(history), LEVEL))
+        self._bytes: bytes = isal_zlib.compress(_dumped(history), LEVEL)
         self._live = ref(history)
         self.baseline: float | None = history.baseline
         """As of the history."""
@@ -41,7 +41,7 @@ class Packed:
         """All of it."""
         history = self._live()
         if history is None:
-            history = _loaded(isal_zlib.decompress(b"".join(self._chunks)))
+            history = _loaded(isal_zlib.decompress(self._bytes))
             self._live = ref(history)
         return history
 

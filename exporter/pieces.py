@@ -9,17 +9,12 @@ reading behind the first.
 import struct
 import zlib
 from array import array
-from collections.abc import Sequence
 
 from isal import isal_zlib
 
 BLOCK = 16
 """Pieces whose checksums are combined in advance: a change costs one block and the row of blocks, not all pieces."""
 LEVEL = 1
-CHUNK = 479
-"""Bytes that are kept in one object. Up to 512 with their header Python's own allocator serves them, from pools of one
-size each: what is replaced again and again, each time a little longer or shorter, leaves no holes there as in malloc's
-heap, where it grew by half in ten rounds."""
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _WINDOW = -15
 """Raw deflate: no header and no checksum of its own."""
@@ -54,8 +49,6 @@ class Column:
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
-        self._width = 1
-        """Chunks that each piece has, empty ones included."""
         self._crcs = array("L")
         self._sizes = array("L")
         self._blocks: dict[int, tuple[int, int]] = {}
@@ -64,24 +57,14 @@ class Column:
         """Keep the lines at that place instead of those that were there."""
         missing = place + 1 - len(self._crcs)
         if missing > 0:
-            self._pieces += [b""] * missing * self._width
+            self._pieces += [b""] * missing
             self._crcs.extend([0] * missing)
             self._sizes.extend([0] * missing)
         crc = isal_zlib.crc32(lines)
         if (self._crcs[place], self._sizes[place]) != (crc, len(lines)):
-            self._keep(place, chunks(deflated(lines)) if lines else ())
+            self._pieces[place] = deflated(lines) if lines else b""
             self._crcs[place], self._sizes[place] = crc, len(lines)
             self._blocks.pop(place // BLOCK, None)
-
-    def _keep(self, place: int, piece: Sequence[bytes]) -> None:
-        if len(piece) > self._width:
-            known, before = self._pieces, self._width
-            self._width = len(piece)
-            self._pieces = []
-            for begin in range(0, len(known), before):
-                self._pieces += [*known[begin : begin + before], *[b""] * (self._width - before)]
-        begin = place * self._width
-        self._pieces[begin : begin + self._width] = [*piece, *[b""] * (self._width - len(piece))]
 
     def __bool__(self) -> bool:
         """Whether any target has lines."""
@@ -106,11 +89,6 @@ class Column:
                 crc = isal_zlib.crc32_combine(crc, one, length)
                 size += length
         return crc, size
-
-
-def chunks(packed: bytes) -> tuple[bytes, ...]:
-    """The bytes in pieces of a size that can be replaced for weeks without a hole."""
-    return tuple(packed[begin : begin + CHUNK] for begin in range(0, len(packed), CHUNK))
 
 
 def deflated(lines: bytes) -> bytes:
