@@ -7,12 +7,15 @@ import zlib
 
 import pytest
 from builds import NOW, RULES, WEB, build, read
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.samples import Exemplar
 
 from exporter.build import Build, Outcome, Target
-from exporter.exposition import REFRESH, Exposition, Format, cut, render
+from exporter.exposition import REFRESH, Exposition, Format, cut, lines, render
 from exporter.meters import Meters, family, gauge, target_families
 from exporter.metrics import window_families
 from exporter.statistics import statistics
@@ -233,6 +236,42 @@ def test_the_place_of_a_target_that_is_gone_is_taken_by_the_next() -> None:
     kept.put(WEB, families(WEB, build("new")))
     text = joined(kept, Format.TEXT, [])
     assert {dict(labels)["target"] for _name, labels in series(text, Format.TEXT)} == {"web0", "web", "web2"}
+
+
+NAMES = st.sampled_from(("branch", "outcome", "project", "source", "le"))
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(('"', "\\", "\n", "\\n"))
+LABELS = st.dictionaries(NAMES, TEXTS, max_size=4)
+VALUES = st.floats() | st.integers(0, 2_000_000_000).map(float)
+EXEMPLARS = st.none() | st.builds(Exemplar, LABELS, VALUES, st.floats(0, 2e9))
+
+
+@st.composite
+def metrics(draw: st.DrawFn) -> Metric:
+    """A family of any of the kinds that are shown of targets."""
+    type_, suffixes = draw(
+        st.sampled_from(
+            (("gauge", ("",)), ("counter", ("_total",)), ("gaugehistogram", ("_bucket", "_gcount", "_gsum"))),
+        )
+    )
+    metric = Metric(f"ci_build_{draw(st.sampled_from('abc'))}_{type_}", draw(TEXTS), type_)
+    for suffix in suffixes:
+        for labels in draw(st.lists(LABELS, max_size=3)):
+            exemplar = draw(EXEMPLARS) if suffix in {"_bucket", "_total"} else None
+            metric.add_sample(metric.name + suffix, labels, draw(VALUES), exemplar=exemplar)
+    return metric
+
+
+@given(st.lists(metrics(), max_size=3, unique_by=lambda metric: metric.name), st.sampled_from(Format))
+def test_lines_are_those_of_prometheus_client(found: list[Metric], form: Format) -> None:
+    assert lines(found, form) == cut(render(found, form))
+
+
+@pytest.mark.parametrize("form", Format)
+def test_the_lines_of_a_target_are_those_of_prometheus_client(form: Format) -> None:
+    found = families(WEB, build("a"), build("b", Outcome.FAILURE, branch='x"y\\z\n'))
+    headers, samples = lines(found, form)
+    expected = cut(render(found, form))
+    assert (list(headers.items()), list(samples.items())) == tuple(list(one.items()) for one in expected)
 
 
 def test_a_rendered_text_is_cut_at_its_families() -> None:
