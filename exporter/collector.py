@@ -282,10 +282,11 @@ class Collector:
             if free and not allowance.affords_first(origin.purse.budget, now):
                 return  # the allowance became known, or was used up, after this was put in the queue
         sweep = subject.known and now - subject.swept_at >= SWEEP
+        history = subject.history  # whoever takes the answer in has it too, unpacked once
         reading = walk(
             origin.provider,
             subject.target,
-            subject.history,
+            history,
             self._rules,
             now - origin.skew,
             short=origin.short,

@@ -1,6 +1,6 @@
 """Runs: what a person calls one build. A pipeline is decided as a whole, or a green lint hides a red test. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.build import FAILED, Build, Outcome
@@ -35,12 +35,24 @@ def age_key(build: Build) -> tuple[float, int, str]:
 
 def runs(builds: Iterable[Build]) -> list[Run]:
     """The runs that the builds belong to, oldest first."""
+    found = [_run(run, members) for run, members in _members(builds).items()]
+    found.sort(key=lambda run: (run.created_at, len(run.id), run.id))
+    return found
+
+
+def newest_runs(builds: Iterable[Build]) -> Iterator[tuple[Run, list[Build]]]:
+    """The same runs from the newest on, each with its builds, and made when its turn comes."""
+    by_run = _members(builds)
+    created = {run: min([build.created_at for build in members]) for run, members in by_run.items()}
+    for run in sorted(by_run, key=lambda run: (created[run], len(run), run), reverse=True):
+        yield _run(run, by_run[run]), by_run[run]
+
+
+def _members(builds: Iterable[Build]) -> dict[str, list[Build]]:
     by_run: dict[str, list[Build]] = {}
     for build in builds:
         by_run.setdefault(build.run, []).append(build)
-    found = [_run(run, members) for run, members in by_run.items()]
-    found.sort(key=lambda run: (run.created_at, len(run.id), run.id))
-    return found
+    return by_run
 
 
 def _run(run: str, builds: list[Build]) -> Run:

@@ -4,15 +4,16 @@ A `History` is everything that the exporter remembers of a target. `merge` takes
 number of times; `look` cuts by age alone. Both give a new history and leave the old one as it was.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import lru_cache
 from math import inf
 
 from exporter.build import CONCLUDED, DORMANT, Build, Outcome
-from exporter.runs import age_key, runs
+from exporter.runs import age_key, newest_runs, runs
 
 OTHER = "other"
 """The branch label of every build whose branch is not named in the configuration."""
@@ -31,6 +32,8 @@ Sight = tuple[Build, float]
 BucketKey = tuple[str, Outcome | None, int]
 """A histogram's name, the outcome that it is split by, and the place of the bucket among the bounds."""
 
+_NOTHING = r"(?!)"
+"""Matches no text."""
 _BIT = {outcome: 1 << place for place, outcome in enumerate(CONCLUDED)}
 _EVERY_BIT = (1 << len(CONCLUDED)) - 1
 
@@ -242,10 +245,15 @@ def _names(history: History, rules: Rules) -> tuple[str, ...]:
     return tuple(wanted[:NAMED_BRANCHES])
 
 
-@lru_cache(maxsize=4096)
 def matches(name: str, patterns: tuple[str, ...]) -> bool:
     """Whether one of the patterns (shell globs; case matters) matches the name."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return _compiled(patterns).match(name) is not None
+
+
+@lru_cache(maxsize=64)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for all of them: names are too many and too different to remember the answers."""
+    return re.compile("|".join(translate(pattern) for pattern in patterns) or _NOTHING)
 
 
 def _cut(history: History, rules: Rules, now: float) -> History:
@@ -287,10 +295,8 @@ def _shown(row: Row, shown: bool) -> Row:  # noqa: FBT001  # what it is given is
 
 def _newest_decided(builds: Iterable[Build]) -> set[str]:
     """The ids of the newest run that failed or succeeded, by the newest attempts: no other build may push it out."""
-    builds = list(builds)
-    newest = next((run.id for run in reversed(runs(builds)) if run.decided), None)
-    attempts = {build.name: build.id for build in sorted(builds, key=age_key) if build.run == newest}
-    return set(attempts.values())
+    newest = next((members for run, members in newest_runs(builds) if run.decided), ())
+    return {build.id for build in {build.name: build for build in sorted(newest, key=age_key)}.values()}
 
 
 def _remembered(newest_first: list[Row], wanted: set[str]) -> tuple[set[str], set[str]]:
