@@ -82,8 +82,11 @@ class Document:
         return Fault(*place, path, text)
 
 
-def parse(text: str, name: str, loader: Loader = LOADER) -> Document:
-    """The one mapping of the text. Raises ConfigError where that is not YAML, or not one mapping."""
+def parse(text: str, name: str, loader: Loader = LOADER, *, first: str = "sources", required: bool = True) -> Document:
+    """The one mapping of the text. Raises ConfigError where that is not YAML, or not one mapping.
+
+    `first` is a key for it to begin with; an empty text will do where none is required.
+    """
     strange = Reader.NON_PRINTABLE.search(text)
     if strange is not None:
         line = len(_LINE_BREAK.split(text[: strange.start()]))
@@ -94,11 +97,13 @@ def parse(text: str, name: str, loader: Loader = LOADER) -> Document:
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: an impossible escape, without C
         raise ConfigError([_syntax(error, text, name)]) from None
     if root is None or root.tag == _TAG + "null":
-        raise ConfigError([f"{name}: is empty; it wants sources at least"])
+        if required:
+            raise ConfigError([f"{name}: is empty; it wants {first} at least"])
+        root = yaml.MappingNode(_TAG + "map", [])
     reading = _Reading(name)
     value = reading.value(root, ())
     if not isinstance(value, Mapped):
-        raise ConfigError([f"{name}:{_start(root)[0]}: wants keys with values, beginning with sources"])
+        raise ConfigError([f"{name}:{_start(root)[0]}: wants keys with values, beginning with {first}"])
     return Document(name, root, value, tuple(reading.faults))
 
 

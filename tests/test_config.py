@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from exporter import config, document
 from exporter.errors import ConfigError, Unauthorized
+from exporter.faults import LARGEST_FILE
 from exporter.settings import (
     EnvToken,
     FileToken,
@@ -205,7 +206,7 @@ def test_a_fault_around_yaml_without_a_place_in_it_names_the_file_alone(tmp_path
     (tmp_path / "empty.yaml").touch()
     (tmp_path / "bom.yaml").write_text("\ufeff" + SMALLEST)
     (tmp_path / "latin.yaml").write_bytes(b"sources:\n- \xe4")
-    (tmp_path / "large.yaml").write_bytes(b"#" * (config.LARGEST_FILE + 1))
+    (tmp_path / "large.yaml").write_bytes(b"#" * (LARGEST_FILE + 1))
     assert config.load(tmp_path / "bom.yaml").sources[0].name == "a"
     expected = {
         "empty.yaml": ": is empty; it wants sources at least",

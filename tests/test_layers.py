@@ -15,6 +15,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "document",
         "values",
         "settings",
+        "faults",
         "config",
         "wire",
         "runs",
