@@ -29,7 +29,7 @@ format: $(VENV)/.develops  ## write the files as the style wants them
 	$(BIN)/ruff format
 
 pytest: $(VENV)/.develops tests/node_modules/.installed  ## run the tests alone, with coverage
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term:skip-covered
 
 test-versions:  ## run the tests on each supported Python that is here, and say which are not
 	@missing=; for version in $(VERSIONS); do \
