@@ -18,7 +18,7 @@ from exporter.completion import remember
 from exporter.errors import ConfigError
 from exporter.exposition import Format
 from exporter.forecast import forecast
-from exporter.options import config_file, loaded, option, seconds, usable
+from exporter.options import both, config_file, loaded, option, seconds, usable
 from exporter.progress import reading
 from exporter.settings import Settings
 from exporter.simulated import simulated_settings
@@ -26,8 +26,10 @@ from exporter.simulator.demo import DEMO_LIMIT, demo_world
 from exporter.simulator.limit import Limit
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import world
+from exporter.web.access import Access
 from exporter.web.application import application, usable_path
 from exporter.web.server import cannot_listen, host_and_port, listen, run
+from exporter.web.web_file import WebFile
 
 PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -38,6 +40,11 @@ listen_address = option(
     "web.listen-address", default=":10065", show_default=True, help="HOST:PORT, or :PORT for every address."
 )
 telemetry_path = option("web.telemetry-path", default="/metrics", show_default=True, help="Where the metrics are.")
+web_config_file = option(
+    "web.config.file",
+    type=click.Path(path_type=Path),
+    help="TLS, users and headers, YAML.",
+)
 log_level = option("log.level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="From here on.")
 log_format = option(
     "log.format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True, help="Of a line."
@@ -49,12 +56,14 @@ log_format = option(
 @listen_address
 @telemetry_path
 @option("web.enable-lifecycle", is_flag=True, help="Let POST /-/reload read the configuration again.")
+@web_config_file
 @log_level
 @log_format
-def serve(config_file: Path, **options: Any) -> None:
+def serve(config_file: Path, web_config_file: Path | None, **options: Any) -> None:
     """Answer scrapes."""
     logs.configure(options["log_level"], options["log_format"])
-    answer_scrapes(usable(config_file), lambda: usable(config_file), **options)
+    settings, web = both(lambda: usable(config_file), lambda: named_web_file(web_config_file))
+    answer_scrapes(settings, lambda: usable(config_file), web, **options)
 
 
 @click.command()
@@ -69,10 +78,15 @@ def demo(**options: Any) -> None:
     # Two servers: what one allows to one token is one allowance.
     with Simulator(made, rate_limit=DEMO_LIMIT) as northflank, Simulator(made, rate_limit=DEMO_LIMIT) as gitlab:
         settings = simulated_settings(northflank.url, gitlab.url)
-        answer_scrapes(settings, lambda: settings, **options)
+        answer_scrapes(settings, lambda: settings, None, **options)
 
 
-def answer_scrapes(settings: Settings, reread: Callable[[], Settings], **options: Any) -> None:
+def named_web_file(path: Path | None) -> WebFile | None:
+    """What `--web.config.file` names. Raises ConfigError."""
+    return WebFile(path) if path else None
+
+
+def answer_scrapes(settings: Settings, reread: Callable[[], Settings], web: WebFile | None, **options: Any) -> None:
     """Serve until told to end; `reread` gives the settings anew at a reload, or raises ConfigError."""
     path = usable_path(options["web_telemetry_path"])
     listening = listen(options["web_listen_address"])
@@ -80,7 +94,10 @@ def answer_scrapes(settings: Settings, reread: Callable[[], Settings], **options
 
     def reload() -> None:
         try:
-            collector.configure(reread())
+            anew, made = both(reread, lambda: web.read() if web else None)
+            collector.configure(anew)
+            if web and made:
+                web.use(made)
         except ConfigError as error:
             collector.meters.reload_successful.set(0)
             log.error("reload failed: the running configuration stays", faults=error.faults)  # noqa: TRY400  # no bug
@@ -97,9 +114,10 @@ def answer_scrapes(settings: Settings, reread: Callable[[], Settings], **options
     collector.meters.reload_success_time.set(time.time())
     host, port = listening.getsockname()[:2]
     host = "localhost" if host in {"::", "0.0.0.0"} else f"[{host}]" if ":" in host else host  # noqa: S104  # is shown only
-    log.info("listening", url=f"http://{host}:{port}{path}", version=__version__)
-    lifecycle = options.get("web_enable_lifecycle", False)
-    run(application(collector, path, reload, lifecycle=lifecycle), listening, reload_at_hangup)
+    context = web.context() if web else None
+    log.info("listening", url=f"{'https' if context else 'http'}://{host}:{port}{path}", version=__version__)
+    app = application(collector, path, reload, lifecycle=options.get("web_enable_lifecycle", False))
+    run(Access(app, web) if web else app, listening, reload_at_hangup, context)
 
 
 @click.command()
@@ -120,17 +138,20 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
 
 @click.command()
 @config_file
+@web_config_file
 @option("live", is_flag=True, help="Try every source, and foretell requests an hour and series.")
-def check(config_file: Path, *, live: bool) -> None:
+def check(config_file: Path, web_config_file: Path | None, *, live: bool) -> None:
     """Validate the configuration; end with 2 if it has a fault, with 1 if a source cannot be read."""
     logs.configure("error", "logfmt")
-    settings = loaded(config_file)
+    settings, web = both(lambda: loaded(config_file), lambda: named_web_file(web_config_file))
     missing = config.secrets(settings)
     if live and missing:
         raise ConfigError(missing)
-    for fault in missing:
-        click.echo(f"note: {fault}", err=True)
+    for note in (*missing, *(web.now().notes if web else ())):
+        click.echo(f"note: {note}", err=True)
     click.echo(f"{config_file}: good, {len(settings.sources)} source{'s' if len(settings.sources) > 1 else ''}")
+    if web:
+        click.echo(f"{web_config_file}: good, {web.now().summary}")
     if live:
         collector = Collector(settings)
         with reading(collector):

@@ -14,6 +14,8 @@ from exporter.settings import Settings
 from exporter.values import duration
 
 F = TypeVar("F", bound=Callable[..., Any])
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 PROGRAM = "ci-build-exporter"
 ENVIRONMENT = "CI_BUILD_EXPORTER_"
@@ -42,6 +44,19 @@ def seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> 
 def loaded(path: Path) -> Settings:
     """The settings of a file. Raises ConfigError."""
     return config.load(path, families=KNOWN_FAMILIES)
+
+
+def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
+    """What two files come to, or the faults of both. Raises ConfigError."""
+    try:
+        of_first = first()
+    except ConfigError as error:
+        try:
+            second()
+        except ConfigError as other:
+            raise ConfigError([*error.faults, *other.faults]) from None
+        raise
+    return of_first, second()
 
 
 def usable(path: Path) -> Settings:

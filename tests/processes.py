@@ -44,7 +44,7 @@ class Running:
     def url(self) -> str:
         """Where it listens, once it does."""
         eventually(lambda: "event=listening" in self.log or self.process.poll() is not None)
-        found = re.search(r"url=(http://[^/\s]+)", self.log)
+        found = re.search(r"url=(https?://[^/\s]+)", self.log)
         assert found, self.log
         return found[1]
 

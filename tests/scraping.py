@@ -3,7 +3,7 @@
 import json
 import subprocess
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,20 @@ JOB = "demo"
 
 
 @contextmanager
-def prometheus(folder: Path, *scraped: str, rules: Sequence[Path] = ()) -> Iterator[str]:
+def prometheus(
+    folder: Path, *scraped: str, rules: Sequence[Path] = (), scraping: Mapping[str, Any] | None = None
+) -> Iterator[str]:
     """The address of a Prometheus that scrapes the addresses and evaluates the rules every second, and keeps exemplars.
 
-    With several addresses each is a replica.
+    With several addresses each is a replica. `scraping` is what else it is told of how to scrape.
     """
     program = real.tool("prometheus")
     configuration = folder / "prometheus.yml"
-    replicas = [address.removeprefix("http://") for address in scraped]
+    replicas = [urllib.parse.urlsplit(address).netloc for address in scraped]
     settings = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(path) for path in rules],
-        "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": replicas}]}],
+        "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": replicas}], **(scraping or {})}],
     }
     configuration.write_text(yaml.safe_dump(settings))
     url = refused_url()

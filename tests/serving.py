@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import config
@@ -19,8 +19,10 @@ from exporter.collector import Collector
 from exporter.settings import Settings
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import World
+from exporter.web.access import Access
 from exporter.web.application import application
-from exporter.web.server import listen
+from exporter.web.server import listen, server_of
+from exporter.web.web_file import WebFile
 
 TOKEN = "SIMULATED_TOKEN"  # the name of a variable
 PATIENCE = 30.0
@@ -77,8 +79,14 @@ def ask(
     path: str = "/metrics",
     headers: Mapping[str, str] | None = None,
     method: str = "GET",
+    context: ssl.SSLContext | None = None,
 ) -> Reply:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
+    netloc = urlsplit(url).netloc
+    connection = (
+        http.client.HTTPSConnection(netloc, timeout=PATIENCE, context=context)
+        if url.startswith("https:")
+        else http.client.HTTPConnection(netloc, timeout=PATIENCE)
+    )
     try:
         return ask_over(connection, path, headers, method)
     finally:
@@ -101,31 +109,39 @@ class Exporter:
     url: str
     collector: Collector
 
-    def ask(self, path: str = "/metrics", headers: Mapping[str, str] | None = None, method: str = "GET") -> Reply:
-        return ask(self.url, path, headers, method)
+    def ask(
+        self,
+        path: str = "/metrics",
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
+        context: ssl.SSLContext | None = None,
+    ) -> Reply:
+        return ask(self.url, path, headers, method, context)
 
     def scrape(self, timeout: float | None = None) -> Reply:
         return self.ask(headers={} if timeout is None else {"X-Prometheus-Scrape-Timeout-Seconds": str(timeout)})
 
 
 @contextmanager
-def serving(
+def serving(  # noqa: PLR0913  # most of them by name, and seldom
     settings: Settings,
     clock: Callable[[], float] = time.time,
     *,
     path: str = "/metrics",
     reload: Callable[[Collector], None] = lambda _: None,
     lifecycle: bool = False,
+    web: WebFile | None = None,
 ) -> Iterator[Exporter]:
     """The exporter on a free port. What fails is asked again without chance."""
     collector = Collector(settings, clock=clock, chance=lambda: 0.0)
     listening = listen("127.0.0.1:0")
     app = application(collector, path, lambda: reload(collector), lifecycle=lifecycle)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    server = server_of(Access(app, web) if web else app, web.context() if web else None, grace=1)
     thread = threading.Thread(target=server.run, args=([listening],), name="exporter", daemon=True)
     thread.start()
     try:
-        yield Exporter(f"http://127.0.0.1:{listening.getsockname()[1]}", collector)
+        scheme = "https" if web and web.context() else "http"
+        yield Exporter(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}", collector)
     finally:
         server.should_exit = True
         thread.join(PATIENCE)

@@ -184,7 +184,7 @@ def test_check_of_a_missing_file_and_of_a_directory(tmp_path: Path) -> None:
         ((), 2, "Commands:"),
         (("sreve",), 2, "No such command 'sreve'. Did you mean 'serve'?"),
         (("serve",), 2, "Missing option '--config.file' (env var: 'CI_BUILD_EXPORTER_CONFIG_FILE')."),
-        (("serve", "--config.flie=x"), 2, "No such option '--config.flie'. Did you mean '--config.file'?"),
+        (("serve", "--config.flie=x"), 2, "No such option '--config.flie'. (Did you mean one of: '--config.file'"),
         (("demo", "--log.level=loud"), 2, "'loud' is not one of 'debug', 'info', 'warn', 'error'."),
         (("demo", "--web.listen-address=10065"), 1, '"10065" is no HOST:PORT; write :10065 or 127.0.0.1:10065'),
         (("demo", "--web.listen-address=:65536"), 1, '":65536" is no HOST:PORT'),

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import ssl
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import click
 import pytest
 import yaml
+from certificates import Authority
 from click.testing import CliRunner
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -31,6 +33,7 @@ from exporter.simulated import simulated_settings
 from exporter.simulator import Simulator, demo_world
 from exporter.simulator.demo import DEMO_LIMIT
 from exporter.values import FromFile
+from exporter.web.web_file import WebFile
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -337,9 +340,29 @@ def test_prometheus_takes_the_queries(tmp_path: Path) -> None:
     promtool(tmp_path, "rules", yaml.safe_dump({"groups": [{"name": "examples", "rules": rules}]}))
 
 
-def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
-    (scrape,) = keyed("scrape_configs")
-    promtool(tmp_path, "config", scrape)
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """A folder with the certificates, keys and passwords that the examples name."""
+    authority = Authority()
+    for name in ("tls", "client"):
+        authority.issue(tmp_path, f"{name}.example.com", name=name)
+    authority.write(tmp_path / "ca.crt")
+    (tmp_path / "password").write_text("fakepassword")
+    return tmp_path
+
+
+@pytest.mark.parametrize("scrape", keyed("scrape_configs"), ids=["plain", "tls"])
+def test_prometheus_takes_the_scrape_configurations(certificates: Path, scrape: str) -> None:
+    promtool(certificates, "config", scrape)
+
+
+def test_prometheus_and_the_exporter_take_the_web_configuration(certificates: Path) -> None:
+    (web,) = keyed("tls_server_config")
+    promtool(certificates, "web-config", web)
+    in_force = WebFile(certificates / "example.yaml").now()
+    assert in_force.summary == "TLS, 1 user, 1 header"
+    assert in_force.context
+    assert in_force.context.verify_mode is ssl.CERT_REQUIRED
 
 
 # Dependencies, links, and what must not be written

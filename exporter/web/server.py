@@ -5,11 +5,12 @@ import errno
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from exporter.errors import ListenError
 
@@ -50,17 +51,25 @@ def cannot_listen(option: str, address: str, error: OSError) -> ListenError:
     return ListenError(f"--{option}: cannot listen on {address}: {reason}{hints.get(error.errno or 0, '')}")
 
 
-def run(application: Starlette, listening: socket.socket, on_hangup: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; SIGHUP calls `on_hangup` beside the loop."""
+def server_of(application: ASGIApp, context: ssl.SSLContext | None, grace: int = GRACE) -> uvicorn.Server:
+    """The server, over TLS where there is a context."""
     config = uvicorn.Config(
         application,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=grace,
+        ssl_context_factory=(lambda _config, _default: context) if context else None,
     )
-    server = uvicorn.Server(config)
+    return uvicorn.Server(config)
+
+
+def run(
+    application: ASGIApp, listening: socket.socket, on_hangup: Callable[[], None], context: ssl.SSLContext | None
+) -> None:
+    """Serve until SIGINT or SIGTERM; SIGHUP calls `on_hangup` beside the loop."""
+    server = server_of(application, context)
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
