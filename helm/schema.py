@@ -1,7 +1,7 @@
 """The chart's values.schema.json, made of values.schema.yaml: `python -m helm.schema` writes it.
 
 Kubernetes' own definitions are added as the package kubernetes-validate has them, in their strict form, so that a
-misspelt key is refused in a toleration too; of the exporter's configuration every key, as its settings declare them.
+misspelt key is refused in a toleration too; of the exporter's configurations every key, as their settings declare them.
 """
 
 import json
@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel
 
 from exporter.settings import EnvToken, FileToken, Settings, Spend
+from exporter.web.web_config import WebSettings
 
 HERE = Path(__file__).parent
 SOURCE = HERE / "values.schema.yaml"
@@ -36,6 +37,7 @@ def schema() -> Schema:
     whole: Schema = yaml.safe_load(SOURCE.read_text())
     definitions = whole["definitions"]
     definitions["config"] = keys_of(Settings)
+    definitions["webConfig"] = _objects(keys_of(WebSettings))
     known = kubernetes()
     while missing := sorted(references(whole) - set(definitions)):
         definitions |= {name: known[name] for name in missing}
@@ -79,14 +81,23 @@ def keys_of(*models: type[BaseModel]) -> Schema:
     for model in models:
         for name, field in model.model_fields.items():
             if not field.exclude:
-                forms.setdefault(name, []).append(_of_setting(field.annotation))
+                forms.setdefault(field.alias or name, []).append(_of_setting(field.annotation))
     properties = {name: max(those, key=lambda form: len(json.dumps(form))) for name, those in sorted(forms.items())}
     return {"additionalProperties": False, "properties": properties}
+
+
+def _objects(node: Schema) -> Schema:
+    """The same where every section is one, and nothing else may stand in its place."""
+    if "properties" not in node:
+        return node
+    return {"type": "object", **node, "properties": {key: _objects(one) for key, one in node["properties"].items()}}
 
 
 def _of_setting(annotation: Any) -> Schema:
     if get_origin(annotation) is tuple:
         return {"items": _of_setting(get_args(annotation)[0])}
+    if get_origin(annotation) is dict:
+        return {"type": "object", "additionalProperties": TEXT}
     kinds = set(_kinds(annotation))
     if kinds >= {EnvToken, FileToken}:
         return {"type": "object", "additionalProperties": False, "properties": {"env": TEXT, "file": TEXT}}

@@ -1,5 +1,6 @@
 """The Helm chart, rendered by every real Helm that is here: of `make helm` or the PATH, and of tests/package.json."""
 
+import base64
 import os
 import platform
 import shutil
@@ -71,6 +72,12 @@ class Rendered:
         """The exporter's configuration."""
         (text,) = (one["data"]["config.yaml"] for one in self.of("ConfigMap") if "config.yaml" in one["data"])
         return str(text)
+
+    @property
+    def web_config(self) -> str:
+        """The exporter's web configuration."""
+        (text,) = (one["data"]["web.yaml"] for one in self.of("Secret") if "web.yaml" in one["data"])
+        return base64.b64decode(text).decode()
 
     def by_name(self) -> Mapping[tuple[str, str], Manifest]:
         return {(one["kind"], one["metadata"]["name"]): one for one in self.manifests}

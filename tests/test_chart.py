@@ -42,6 +42,12 @@ MISSPELT = {
     "idle_tll": "config: {refresh: {idle_tll: 5m}}",
     "tokn": "config: {sources: [{name: a, tokn: {env: A}}]}",
     "envv": "config: {sources: [{name: a, token: {envv: A}}]}",
+    "cert_fle": "webConfig: {tls_server_config: {cert_fle: a}}",
+    "X-Frame-Option": "webConfig: {http_server_config: {headers: {X-Frame-Option: deny}}}",
+    "basic_auth_user": "webConfig: {basic_auth_user: {}}",
+    "clientCertificate": "webConfigSecret: {clientCertificate: true}",
+    "serverNam": "serviceMonitor: {tlsConfig: {serverNam: a}}",
+    "usernam": "serviceMonitor: {basicAuth: {usernam: {}}}",
     "servces": "config: {sources: [{name: a, projects: [{id: shop, servces: []}]}]}",
 }
 """A misspelt key at every level, and in every sort of value."""
@@ -177,6 +183,8 @@ def test_a_scrape_may_take_longer_than_a_read_and_ends_before_the_next() -> None
             ["--set=demo=true,prometheusRule.enabled=true,prometheusRule.disabledAlerts={CIBuildBrokn}"],
             'there is no alert "CIBuildBrokn"; there are ',
         ),
+        (["--set=demo=true,webConfigSecret.name=web"], "the demo takes no web configuration"),
+        (["--set=webConfig.tls_server_config=null"], "got null, want object"),
     ],
 )
 def test_values_that_make_no_sense_are_refused_with_the_reason(options: list[str], message: str) -> None:
@@ -204,12 +212,42 @@ def test_it_can_be_a_dependency_that_is_switched_on(tmp_path: Path) -> None:
     assert rendered(values, chart=parent).container["args"][0] == "demo"
 
 
-def test_the_notes_tell_the_next_two_commands_and_where_deliveries_go(tmp_path: Path) -> None:
+def told_after(tmp_path: Path, name: str, *options: str) -> str:
+    """What `helm install` tells of a case."""
     notes = tmp_path / "notes.yaml"
     template = 'include "ci-build-exporter/templates/NOTES.txt" . | quote'
     manifest = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: notes}}\ndata: {{notes: {{{{ {template} }}}}}}"
     notes.write_text(yaml.safe_dump({"extraManifests": [manifest]}))
-    told = rendered(case("everything"), f"--values={notes}").one("ConfigMap", "notes")["data"]["notes"]
+    found = rendered(case(name), f"--values={notes}", *options).one("ConfigMap", "notes")["data"]["notes"]
+    assert isinstance(found, str)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "asking"),
+    [
+        ([], "--user alice --cert client.crt --key client.key --insecure https://"),
+        (["--set=webConfig.tls_server_config.client_auth_type=NoClientCert"], "--user alice --insecure https://"),
+        (["--set=webConfigSecret.name=mine"], "http://"),
+        (["--set=webConfigSecret.name=mine,webConfigSecret.tls=true"], "--insecure https://"),
+    ],
+)
+def test_the_notes_ask_as_the_web_configuration_wants_it(tmp_path: Path, options: list[str], asking: str) -> None:
+    told = told_after(tmp_path, "web-config", *options)
+    (ask,) = (line.strip() for line in told.splitlines() if line.startswith("  curl"))
+    assert ask == f"curl --silent {asking}localhost:10065/metrics | grep -E '^ci_build_(source|target)_up'"
+    assert ("the Secret mine names users" in told) == ("mine" in "".join(options))
+    assert "will be refused" not in told
+
+
+def test_the_notes_tell_where_prometheus_would_be_refused(tmp_path: Path) -> None:
+    told = told_after(tmp_path, "web-config", "--set=serviceMonitor.basicAuth=null,serviceMonitor.tlsConfig=null")
+    assert "serviceMonitor.basicAuth names none" in told
+    assert "serviceMonitor.tlsConfig names none" in told
+
+
+def test_the_notes_tell_the_next_two_commands_and_where_deliveries_go(tmp_path: Path) -> None:
+    told = told_after(tmp_path, "everything")
     forward, ask = (line.strip() for line in told.splitlines() if line.startswith(("  kubectl", "  curl")))
     assert forward.endswith(" && kubectl --namespace ci port-forward service/builds 10065:80")
     assert ask == "curl --silent http://localhost:10065/metrics | grep -E '^ci_build_(source|target)_up'"

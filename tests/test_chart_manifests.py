@@ -10,13 +10,16 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
 import yaml
+from certificates import Authority
 from charts import CASES, CHART, ROOT, Manifest, case, rendered
 from processes import run
 from real import NODE_MODULES, node_package, tool
-from serving import northflank, serving, settings, simulating
+from serving import eventually, northflank, serving, settings, simulating
 
 from exporter import cli_collecting
 from exporter.simulator import demo_world
+from exporter.web.web_config import read
+from exporter.web.web_file import WebFile
 
 OF_THE_OPERATOR = "monitoring.coreos.com/v1"
 KUBERNETES = ["1.25.0", "1.37.0"]
@@ -146,10 +149,12 @@ def test_a_change_of_the_configuration_rolls_the_pods_and_nothing_else_does() ->
 def test_a_token_is_nowhere_but_in_the_secret(values: Path) -> None:
     secrets = yaml.safe_load(values.read_text()).get("secrets", {})
     found = rendered(values)
+    web = yaml.safe_load(values.read_text()).get("webConfig", {})
     kept = {name: base64.b64decode(value).decode() for one in found.of("Secret") for name, value in one["data"].items()}
+    assert yaml.safe_load(kept.pop("web.yaml", "{}")) == web
     assert kept == secrets
     others = json.dumps([one for one in found.manifests if one["kind"] != "Secret"])
-    for token in secrets.values():
+    for token in (*secrets.values(), *web.get("basic_auth_users", {}).values()):
         assert token not in others
         assert base64.b64encode(token.encode()).decode() not in others
 
@@ -208,6 +213,75 @@ def test_the_exporter_answers_the_probes() -> None:
     with simulating(demo_world()) as simulator, serving(settings(northflank(simulator))) as exporter:
         exporter.scrape()
         assert {path: exporter.ask(path).status for path in paths} == {"/-/healthy": 200, "/-/ready": 200}
+
+
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+
+
+def test_over_tls_the_probes_and_prometheus_go_by_https_and_need_no_password(tmp_path: Path) -> None:
+    found = rendered(case("web-config"), "--set=webConfig.tls_server_config.client_auth_type=NoClientCert")
+    assert {found.container[probe]["httpGet"]["scheme"] for probe in PROBES} == {"HTTPS"}
+    assert found.one("ServiceMonitor")["spec"]["endpoints"][0]["scheme"] == "https"
+    plain = rendered(case("two-sources"))
+    assert all("scheme" not in plain.container[probe]["httpGet"] for probe in PROBES)
+    assert "scheme" not in plain.one("ServiceMonitor")["spec"]["endpoints"][0]
+    authority = Authority()
+    authority.issue(tmp_path, "127.0.0.1")
+    web = yaml.safe_load(found.web_config)
+    web["tls_server_config"] = {"cert_file": "tls.crt", "key_file": "tls.key"}  # those of the pod are not here
+    (tmp_path / "web.yaml").write_text(yaml.safe_dump(web))
+    with (
+        simulating(demo_world()) as simulator,
+        serving(settings(northflank(simulator)), web=WebFile(tmp_path / "web.yaml")) as exporter,
+    ):
+        eventually(lambda: exporter.ask("/-/ready", context=authority.client()).status == 200)
+        assert exporter.ask("/-/healthy", context=authority.client()).status == 200
+        assert exporter.ask("/metrics", context=authority.client()).status == 401
+
+
+def test_a_kubelet_that_has_no_certificate_only_connects() -> None:
+    container = rendered(case("web-config")).container
+    assert {json.dumps(container[probe]["tcpSocket"]) for probe in PROBES} == {'{"port": "http"}'}
+    assert not any("httpGet" in container[probe] for probe in PROBES)
+    assert container["readinessProbe"]["timeoutSeconds"] == 5
+    own = rendered(case("web-config"), "--set=livenessProbe.httpGet=null,livenessProbe.exec.command={ls}").container
+    assert own["livenessProbe"]["exec"] == {"command": ["ls"]}
+    assert "tcpSocket" not in own["livenessProbe"]
+
+
+def test_the_exporter_finds_nothing_wrong_with_the_web_configuration() -> None:
+    found = rendered(case("web-config"))
+    web = read(found.web_config, "web.yaml", Path(), lambda _tls: iter(()))
+    assert web.tls
+    files = {web.tls.cert_file, web.tls.key_file, web.tls.client_ca_file}
+    mounts = {mount["name"]: Path(mount["mountPath"]) for mount in found.container["volumeMounts"]}
+    assert {path.parent for path in files if path} == {mounts["secrets"]}
+    assert f"--web.config.file={mounts['web-config']}/web.yaml" in found.container["args"]
+
+
+def test_the_web_configuration_may_be_in_a_secret_that_is_there() -> None:
+    options = "webConfigSecret.name=mine,webConfigSecret.key=web.yml,webConfigSecret.tls=true"
+    found = rendered(case("web-config"), f"--set={options}")
+    (volume,) = (one for one in found.pod["spec"]["volumes"] if one["name"] == "web-config")
+    assert volume["secret"] == {
+        "secretName": "mine",
+        "defaultMode": 0o440,
+        "items": [{"key": "web.yml", "path": "web.yaml"}],
+    }
+    assert not found.of("Secret")
+    assert "checksum/web-config" not in found.pod["metadata"]["annotations"]
+    assert found.container["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    wary = rendered(case("web-config"), f"--set={options},webConfigSecret.clientCertificates=true")
+    assert "tcpSocket" in wary.container["livenessProbe"]
+
+
+def test_a_change_of_the_web_configuration_rolls_the_pods() -> None:
+    def checksum(*options: str) -> str:
+        annotations = rendered(case("web-config"), *options).pod["metadata"]["annotations"]
+        return str(annotations["checksum/web-config"])
+
+    assert checksum() == checksum("--set=replicas=3,config.window.age=3d")
+    assert checksum() != checksum("--set=webConfig.http_server_config.http2=false")
 
 
 @ALL

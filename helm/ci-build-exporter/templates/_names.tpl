@@ -56,6 +56,46 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{- /* The Secret with the web configuration; empty where there is none. */ -}}
+{{- define "ci-build-exporter.webConfigSecret" -}}
+{{- if .Values.webConfigSecret.name }}{{ .Values.webConfigSecret.name }}
+{{- else if .Values.webConfig }}{{ include "ci-build-exporter.fullname" . }}-web
+{{- end }}
+{{- end }}
+
+{{- define "ci-build-exporter.tls" -}}
+{{- if .Values.webConfigSecret.name }}{{ if .Values.webConfigSecret.tls }}true{{ end }}
+{{- else if .Values.webConfig.tls_server_config }}true
+{{- end }}
+{{- end }}
+
+{{- define "ci-build-exporter.clientCertificates" -}}
+{{- if .Values.webConfigSecret.name }}{{ if .Values.webConfigSecret.clientCertificates }}true{{ end }}
+{{- else if eq "RequireAndVerifyClientCert" (dig "tls_server_config" "client_auth_type" "" .Values.webConfig) }}true
+{{- end }}
+{{- end }}
+
+{{- /* What curl needs to ask the exporter, up to the host. */ -}}
+{{- define "ci-build-exporter.asking" -}}
+{{- if and .Values.webConfig.basic_auth_users (not .Values.webConfigSecret.name) }}--user {{ keys .Values.webConfig.basic_auth_users | sortAlpha | first }} {{ end }}
+{{- if include "ci-build-exporter.clientCertificates" . }}--cert client.crt --key client.key {{ end }}
+{{- if include "ci-build-exporter.tls" . }}--insecure https://{{ else }}http://{{ end }}
+{{- end }}
+
+{{- /* A probe as the values have it; over TLS by HTTPS, and where clients need a certificate by a connection alone. */ -}}
+{{- define "ci-build-exporter.probe" -}}
+{{- $probe := deepCopy (index . 1) }}
+{{- with $probe.httpGet }}
+{{- if include "ci-build-exporter.clientCertificates" (index $ 0) }}
+{{- $_ := set $probe "tcpSocket" (pick . "port") }}
+{{- $_ := unset $probe "httpGet" }}
+{{- else if and (include "ci-build-exporter.tls" (index $ 0)) (not .scheme) }}
+{{- $_ := set . "scheme" "HTTPS" }}
+{{- end }}
+{{- end }}
+{{- toYaml $probe }}
+{{- end }}
+
 {{- define "ci-build-exporter.hasSecrets" -}}
 {{- if or .Values.existingSecrets .Values.secrets }}true{{ end }}
 {{- end }}
