@@ -2,16 +2,22 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
+from certificates import Authority
 from click import Option
+from serving import TOKEN, northflank, refused_url, serving, settings
 
 from exporter.cli_collecting import serve
 from exporter.options import ENVIRONMENT
 from exporter.web.server import host_and_port
+from exporter.web.web_file import WebFile
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -66,6 +72,36 @@ def test_the_check_of_health_and_the_published_port_are_those_of_the_default_add
     compile(json.loads(check[check.index("[") :])[2], "HEALTHCHECK", "exec")
     assert f"'127.0.0.1', {port}" in check
     assert "'/-/healthy'" in check
+
+
+def health(port: int) -> int:
+    """With what the check of health ends, asking that port."""
+    (check,) = given("HEALTHCHECK")
+    _python, option, code = json.loads(check[check.index("[") :])
+    asking = code.replace("10065", str(port)).replace("timeout=4", "timeout=0.5")
+    return subprocess.run([sys.executable, option, asking], capture_output=True, check=False).returncode
+
+
+@pytest.mark.parametrize("clients", ["NoClientCert", "RequireAndVerifyClientCert"])
+def test_the_check_of_health_is_content_with_an_exporter_over_tls(tmp_path: Path, clients: str) -> None:
+    authority = Authority()
+    authority.issue(tmp_path, "127.0.0.1")
+    authority.write(tmp_path / "ca.crt")
+    tls = {"cert_file": "tls.crt", "key_file": "tls.key"}
+    if clients != "NoClientCert":
+        tls |= {"client_auth_type": clients, "client_ca_file": "ca.crt"}
+    (tmp_path / "web.yaml").write_text(yaml.safe_dump({"tls_server_config": tls}))
+    with serving(settings(northflank(refused_url())), web=WebFile(tmp_path / "web.yaml")) as exporter:
+        assert health(urlsplit(exporter.url).port or 0) == 0
+
+
+def test_the_check_of_health_tells_an_exporter_from_a_fault_and_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, "unused")
+    with serving(settings(northflank(refused_url()))) as exporter:
+        assert health(urlsplit(exporter.url).port or 0) == 0
+    assert health(urlsplit(refused_url()).port or 0) != 0
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and never answers
+        assert health(silent.getsockname()[1]) != 0
 
 
 def test_each_variable_of_the_exporter_is_one_that_it_reads() -> None:
