@@ -5,6 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 
 class Authority:
@@ -25,6 +34,25 @@ class Authority:
         certificate.write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
         key.write_bytes(made.private_key_pem.bytes())
         return certificate, key
+
+    def issue_to(self, folder: Path, *names: x509.GeneralName, name: str = "client") -> tuple[Path, Path]:
+        """Likewise, to alternative names of any kind."""
+        signer = self._authority.private_key_pem.bytes()
+        key = ec.generate_private_key(ec.SECP256R1())
+        authority = x509.load_pem_x509_certificate(self._authority.cert_pem.bytes())
+        made = (
+            x509.CertificateBuilder(issuer_name=authority.subject, subject_name=x509.Name([]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(PAST)
+            .not_valid_after(datetime(2100, 1, 1, tzinfo=UTC))
+            .add_extension(x509.SubjectAlternativeName(names), critical=True)
+            .sign(load_pem_private_key(signer, None), SHA256())  # type: ignore[arg-type]  # it is one that signs
+        )
+        certificate_file, key_file = folder / f"{name}.crt", folder / f"{name}.key"
+        certificate_file.write_bytes(made.public_bytes(Encoding.PEM))
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return certificate_file, key_file
 
     def client(self, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
         """How a client trusts it, and perhaps who that client is."""

@@ -14,6 +14,7 @@ import bcrypt
 import pytest
 import yaml
 from certificates import PAST, Authority
+from cryptography import x509
 from processes import run, running
 from scraping import api, prometheus, query
 from serving import (
@@ -334,6 +335,22 @@ def test_a_client_needs_one_of_the_names_that_are_allowed(
         with pytest.raises((ssl.SSLError, OSError)):
             exporter.ask("/-/healthy", context=other)
         assert exporter.ask("/-/healthy", context=known).status == 200
+
+
+def test_names_of_other_kinds_count_for_nothing(simulator: Simulator, folder: Path, authority: Authority) -> None:
+    directory = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client.example.com")]))
+    identity = x509.UniformResourceIdentifier("spiffe://example.com/prometheus")
+    alone = authority.client(*authority.issue_to(folder, directory, x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))))
+    known = authority.client(*authority.issue_to(folder, directory, identity))
+    names = ["client.example.com", "1.2.3", identity.value]
+    web = WebFile(written(folder, tls_server_config=CLIENTS | {"client_allowed_sans": names}))
+    with serving(settings(northflank(simulator)), web=web) as exporter, capture_logs() as logs:
+        with pytest.raises((ssl.SSLError, OSError)):
+            exporter.ask("/-/healthy", context=alone)
+        assert exporter.ask("/-/healthy", context=known).status == 200
+    assert [line["error"] for line in logs if line["event"] == "TLS handshake failed"] == [
+        "the client's certificate has no name of client_allowed_sans"
+    ]
 
 
 # The commands

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import ConfigError
 from exporter.web import tls
-from exporter.web.web_config import HTTP, TLS, USERS, Headers, HttpServer, TlsServer, WebSettings, read
+from exporter.web.web_config import HTTP, REQUIRED, TLS, USERS, Headers, HttpServer, TlsServer, WebSettings, read
 from exporter.web.web_file import WebFile
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
@@ -231,6 +231,13 @@ def test_all_of_the_format_is_taken() -> None:
             (
                 "web.yaml:1: tls_server_config.client_allowed_sans: has no effect without"
                 " client_auth_type: RequireAndVerifyClientCert"
+            ),
+        ),
+        (
+            f"tls_server_config: {{{PAIR}, client_auth_type: {REQUIRED}, client_ca_file: ca, client_allowed_sans: []}}",
+            (
+                "web.yaml:1: tls_server_config.client_allowed_sans: is empty, which no client fits;"
+                " name one, or leave it out"
             ),
         ),
         (

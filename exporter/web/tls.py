@@ -5,7 +5,7 @@ import re
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,6 +23,8 @@ VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {"TLS12": ssl.TLSVersion.TLSv1_2
 VERIFICATION: Final = dict(zip(POLICIES, (ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED), strict=True))
 NOT_A_PAIR: Final = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"}
 """OpenSSL's reasons."""
+NAMES: Final = {"DNS", "IP Address", "email", "URI"}
+"""The kinds of alternative names that count."""
 
 _BLOCK: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _VERSION_TAG, _UTC_TIME = 0xA0, 0x17
@@ -40,7 +42,7 @@ def look(tls: TlsServer) -> Iterator[tuple[str, str]]:
             found[name] = _content(given)
             if name != "key":
                 _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), found[name])
-        except ValueError as error:  # and what it holds, unless it was the file that could not be read
+        except ValueError as error:
             found.pop(name, None)
             yield key, str(error)
     if {"cert", "key"} <= found.keys():
@@ -56,7 +58,7 @@ def files(tls: TlsServer) -> list[Path]:
 
 
 def context_of(tls: TlsServer) -> ssl.SSLContext:
-    """The context that it describes. Raises ValueError where `look` would find a fault."""
+    """The context that it describes. Raises ValueError where `look` would find a fault, SSLError where OpenSSL does."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     suites = [CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS]
     # As with Go: where suites are named and none is of TLS 1.2, that has none.
@@ -80,28 +82,28 @@ def context_of(tls: TlsServer) -> ssl.SSLContext:
 
 
 def expired(tls: TlsServer, now: datetime) -> datetime | None:
-    """When its certificate expired; None where it is still good."""
+    """When its certificate expired; None where it is still good, or does not tell."""
     _key, given = _named(tls, "cert")
-    ends = expiry(_content(given)) if given is not None else now
-    return ends if ends < now else None
+    with suppress(ValueError):
+        ends = expiry(_content(given)) if given is not None else now
+        return ends if ends < now else None
+    return None
 
 
 def expiry(pem: bytes) -> datetime:
     """Until when the first certificate of a PEM text is good. Raises ValueError where there is none."""
-    block = _BLOCK.search(pem.decode("latin-1"))
-    if block is None:
-        raise ValueError("holds no certificate")
     try:
-        certificate = next(_parts(ssl.PEM_cert_to_DER_cert(block[0])))[1]
+        (block,) = _BLOCK.findall(pem.decode("latin-1"))[:1]
+        certificate = next(_parts(ssl.PEM_cert_to_DER_cert(block)))[1]
         signed = list(_parts(next(_parts(certificate))[1]))
         validity = signed[4 if signed[0][0] == _VERSION_TAG else 3][1]
         kind, text = list(_parts(validity))[1]
-    except (IndexError, StopIteration):
+        digits = text.decode("ascii")
+        if kind == _UTC_TIME:  # RFC 5280: two digits are of 1950 to 2049
+            digits = ("19" if digits >= "5" else "20") + digits
+        return datetime.strptime(digits, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    except (IndexError, StopIteration, ValueError):
         raise ValueError("holds no certificate") from None
-    digits = text.decode("ascii")
-    if kind == _UTC_TIME:  # RFC 5280: two digits are of 1950 to 2049
-        digits = ("19" if digits >= "5" else "20") + digits
-    return datetime.strptime(digits, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
 
 
 class Renewing(ssl.SSLContext):
@@ -186,7 +188,8 @@ def _checking(allowed: frozenset[str]) -> type[ssl.SSLObject]:
             try:
                 super().do_handshake()
                 if allowed and not allowed & _names(self):
-                    raise ssl.SSLCertVerificationError("the client's certificate has no name of client_allowed_sans")
+                    why = "the client's certificate has no name of client_allowed_sans"
+                    raise ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, why)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise
             except ssl.SSLError as error:
@@ -199,7 +202,7 @@ def _checking(allowed: frozenset[str]) -> type[ssl.SSLObject]:
 def _names(connection: ssl.SSLObject) -> set[str]:
     """The alternative names of the client's certificate: DNS names, addresses, mail addresses, URIs."""
     certificate: Mapping[str, Any] = connection.getpeercert() or {}
-    return {_plain_name(value.strip()) for _kind, value in certificate.get("subjectAltName", ())}
+    return {_plain_name(value.strip()) for kind, value in certificate.get("subjectAltName", ()) if kind in NAMES}
 
 
 def _plain_name(name: str) -> str:

@@ -44,7 +44,7 @@ CIPHERS_OF_TLS13 = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHA
 CURVES = MappingProxyType(
     {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 )
-"""Likewise."""
+"""What Go calls the curves, and OpenSSL's names."""
 UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 """Policies that take certificates which nobody has signed; the last is an old name of the one before it."""
 REQUIRED = "RequireAndVerifyClientCert"
@@ -252,6 +252,8 @@ def _of_clients(tls: Mapped) -> Iterator[tuple[str, str]]:
         yield "client_auth_type", "needs client_ca_file: who signs the certificates of clients"
     if "client_allowed_sans" in tls and policy in POLICIES[:2]:
         yield "client_allowed_sans", f"has no effect without client_auth_type: {REQUIRED}"
+    elif tls.get("client_allowed_sans") == []:
+        yield "client_allowed_sans", "is empty, which no client fits; name one, or leave it out"
 
 
 _SECTIONS: dict[document.Path, type[BaseModel]] = {

@@ -74,8 +74,9 @@ class WebFile:
             try:
                 settings = read(text_of(self._path), str(self._path), self._path.parent, look)
                 return self._made(settings, versions)
-            finally:
+            except ConfigError:
                 self._tried = {**self._tried, **versions}  # what is bad is told once, till one of them changes
+                raise
 
     def use(self, made: InForce) -> None:
         """Put in force what was read."""
@@ -106,8 +107,11 @@ class WebFile:
         try:
             context = tls.context_of(named) if named else None
             ended = tls.expired(named, datetime.now(UTC)) if named else None
-        except ValueError as error:  # a file changed since it was looked at
-            raise ConfigError([f"{self._path}: {error}"]) from None
+        except (
+            ValueError,
+            ssl.SSLError,
+        ) as error:  # a file changed since it was looked at, or OpenSSL has no such curve
+            raise ConfigError([f"{self._path}: {TLS} cannot be had: {error}"]) from None
         if self._now is not None and (context is None) != (self._now.context is None):
             raise ConfigError([f"{self._path}: {TLS} comes and goes with a restart only; start the exporter anew"])
         users = {name.encode(): known.encode() for name, known in settings.basic_auth_users.items()}
