@@ -180,7 +180,7 @@ def test_a_hash_that_another_program_made_is_taken(simulator: Simulator, tmp_pat
 
 
 def test_many_passwords_at_once_hold_up_nobody_who_was_let_in_before(simulator: Simulator, tmp_path: Path) -> None:
-    web = WebFile(written(tmp_path, basic_auth_users={"prometheus": hashed(PASSWORD, 10)}))
+    web = WebFile(written(tmp_path, basic_auth_users={"prometheus": hashed(PASSWORD, 8)}))
     with serving(settings(northflank(simulator)), web=web) as exporter:
         right = basic("prometheus", PASSWORD)
         assert exporter.ask(headers=right).status == 200
