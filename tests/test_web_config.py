@@ -13,6 +13,7 @@ import yaml
 from certificates import PAST, Authority
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from exporter.errors import ConfigError
 from exporter.web import tls
@@ -357,11 +358,12 @@ def test_a_certificate_and_its_key_can_stand_in_the_file_itself(tmp_path: Path, 
     assert fault.endswith("tls_server_config.key: is not the key of the certificate")
 
 
-def test_an_expired_certificate_is_no_fault_and_is_noted(tmp_path: Path, authority: Authority) -> None:
+def test_an_expired_certificate_is_no_fault_and_is_a_warning(tmp_path: Path, authority: Authority) -> None:
     certificate, _key = authority.issue(tmp_path, "localhost", ends=PAST)
-    assert looked_at(tmp_path, SMALLEST) == []
-    path = tmp_path / "web.yaml"
-    assert WebFile(path).now().notes == (f"{path}: tls_server_config: the certificate expired at 2026-01-02 03:04 UTC",)
+    with capture_logs() as logs:
+        assert looked_at(tmp_path, SMALLEST) == []
+    event = f"{tmp_path}/web.yaml: tls_server_config: the certificate expired at 2026-01-02 03:04 UTC"
+    assert logs == [{"event": event, "log_level": "warning"}]
     assert tls.expiry(certificate.read_bytes()) == PAST
 
 
