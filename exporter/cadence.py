@@ -158,8 +158,7 @@ def plan(questions: Iterable[Question], budget: Budget, now: float) -> list[Ques
     first = [question for question in ready if question.first]
     forced = [question for question in ready if not question.first and _is_forced(question, now)]
     forced.sort(key=lambda question: question.forced_at or now)
-    taken = {question.key for question in (*first, *forced)}
-    steady = [question for question in ready if question.steady and question.key not in taken]
+    steady = [q for q in ready if q.steady and not q.first and not _is_forced(q, now)]
     spend = rate(budget, now)
     if spend is None:
         return [*first, *forced, *_due(steady, None, now)]

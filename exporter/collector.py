@@ -128,10 +128,10 @@ class Collector:
                 self._cut(origin, now)
             for purse in {id(origin.purse): origin.purse for origin in self._origins.values()}.values():
                 self._begin(purse, now, only)
+            asked = Round([flight for key, flight in self._flights.items() if only is None or self._concerns(key, only)])
         for origin in list(self._origins.values()):
             origin.readers.drain()
-        with self._lock:
-            return Round([flight for key, flight in self._flights.items() if only is None or self._concerns(key, only)])
+        return asked
 
     def _cut(self, origin: Origin, now: float) -> None:
         for subject in origin.subjects.values():
@@ -142,19 +142,25 @@ class Collector:
     def _begin(self, purse: Purse, now: float, only: Target | None) -> None:
         """Ask what is due of the sources that share a purse."""
         purse.budget = allowance.passed(purse.budget, now)
-        by_key: dict[Key, tuple[Origin, Question]] = {}
+        possible: list[Question] = []
         for origin in self._origins.values():
-            if origin.purse is not purse:
-                continue
-            rested(origin, now)
-            for question in questions(origin, self._settings.refresh, now):
-                if question.key not in self._flights and (only is None or self._concerns(question.key, only)):
-                    by_key[question.key] = (origin, question)
-        chosen = cadence.plan([question for _, question in by_key.values()], purse.budget, now)
-        for origin in {by_key[question.key][0].name: by_key[question.key][0] for question in chosen}.values():
+            if origin.purse is purse:
+                rested(origin, now)
+                possible += questions(origin, self._settings.refresh, now)
+        under_way, concerns = self._flights, self._concerns
+        chosen = cadence.plan(
+            (one for one in possible if one.key not in under_way and (only is None or concerns(one.key, only))),
+            purse.budget,
+            now,
+        )
+        for origin in {origin.name: origin for origin in map(self._origin, chosen)}.values():
             origin.begin_round()
         for question in chosen:
-            self._ask(by_key[question.key][0], question, only)
+            self._ask(self._origin(question), question, only)
+
+    def _origin(self, question: Question) -> Origin:
+        key = question.key
+        return self._origins[key.source if isinstance(key, Target) else key[0]]
 
     def _begin_first(self, origin: Origin, found: Iterable[Target], only: Target | None) -> None:
         """Read what discovery has just found, while it goes on."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
-from exporter.cadence import Key, Question, accrued, requests_a_second
+from exporter.cadence import TOLERANCE, Key, Question, accrued, requests_a_second
 from exporter.deliveries import HEARD, overdue
 from exporter.meters import SourceStatus
 from exporter.settings import Refresh
@@ -43,12 +43,14 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
     lists: dict[str, float] = {}
     stirred: dict[str, float] = {}
     for target, subject in origin.subjects.items():
+        heard_of = bool(told) and target in told
         stirred_at = now if subject.pulse.unfinished else subject.pulse.stirred_at
         name = origin.provider.list_of(target) if subject.look is not None else None
         # A list that tells of others would tell of this one too, had it ever built.
         silent = subject.look is None and subject.empty and origin.provider.list_of(target) in spoken
-        covered = subject.covered or silent or target in told
-        if name is not None and target not in told:
+        covered = subject.covered or silent or heard_of
+        early = now - subject.asked.at < refresh.ttl - TOLERANCE or subject.asked.first  # what accrued is not looked at
+        if name is not None and not heard_of:
             asked_at = origin.lists.get(name, Asked()).at
             # A target that is asked itself makes its list no more pressing.
             delay = accrued(subject.pulse, asked_at - origin.skew, server_now) if subject.covered else 0.0
@@ -56,13 +58,13 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
             stirred[name] = max(stirred.get(name, -inf), stirred_at)
         yield Question(
             key=target,
-            accrued=0.0 if covered or subject.asked.first else _accrued(subject, origin.skew, server_now),
+            accrued=0.0 if covered or early else _accrued(subject, origin.skew, server_now),
             steady=not covered,
             shortest=refresh.ttl,
             longest=max(refresh.ttl, RUNNING * refresh.idle_ttl) if subject.pulse.unfinished else refresh.idle_ttl,
             asked_at=subject.asked.at,
             stirred_at=stirred_at,
-            forced_at=_sweep(subject, refresh, now) if target in told else subject.wanted_at,
+            forced_at=_sweep(subject, refresh, now) if heard_of else subject.wanted_at,
             not_before=subject.asked.not_before,
         )
     for name, delay in lists.items():
