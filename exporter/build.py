@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Outcome(StrEnum):
@@ -67,9 +68,11 @@ class Target:
         return "/".join(parts if self.kind == "project" else (*parts, self.name))
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
-    """One build as the provider told it last. Times are UTC in float seconds since the epoch; None is absent."""
+class Build(NamedTuple):
+    """One build as the provider told it last. Times are UTC in float seconds since the epoch; None is absent.
+
+    Made hundreds of times a read, and a tuple is made in a fifth of the time that a frozen dataclass takes.
+    """
 
     id: str
     run: str

@@ -128,7 +128,8 @@ class Collector:
                 self._cut(origin, now)
             for purse in {id(origin.purse): origin.purse for origin in self._origins.values()}.values():
                 self._begin(purse, now, only)
-            asked = Round([flight for key, flight in self._flights.items() if only is None or self._concerns(key, only)])
+            keys = (key for key in self._flights if only is None or self._concerns(key, only))
+            asked = Round([self._flights[key] for key in keys])
         for origin in list(self._origins.values()):
             origin.readers.drain()
         return asked

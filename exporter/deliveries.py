@@ -5,7 +5,7 @@ executing, concluded. Whatever else it hints at is left to a read.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, nextafter
 
@@ -113,8 +113,7 @@ def _moved(known: Build, build: Build) -> Build | None:
         None if at is None or at <= known.created_at - 1 else max(at, known.created_at)
         for at in (build.started_at, build.concluded_at)
     )
-    return replace(
-        known,
+    return known._replace(
         status=build.status,
         outcome=build.outcome,
         concluded=build.concluded,
@@ -130,7 +129,7 @@ def _new(history: History, delivery: Delivery, build: Build) -> Build | None:
     if delivery.whole:
         return build
     sibling = next((row.build for row in history.rows.values() if row.build.run == build.run), None)
-    return None if sibling is None else replace(build, branch=sibling.branch)
+    return None if sibling is None else build._replace(branch=sibling.branch)
 
 
 def _has_ended(build: Build) -> bool:

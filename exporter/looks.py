@@ -5,7 +5,6 @@ another unfinished build beside it, the target is asked itself.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum
 
 from exporter.build import UNFINISHED, Build
@@ -61,7 +60,7 @@ def running(look: Look) -> bool:
 
 def stepped(build: Build, look: Look) -> Build:
     """The build as the look tells it."""
-    return replace(build, status=look.status, outcome=look.outcome)
+    return build._replace(status=look.status, outcome=look.outcome)
 
 
 def covers(look: Look, unfinished: Sequence[Build]) -> bool:

@@ -2,9 +2,7 @@
 
 import marshal
 import pickle
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
-from operator import attrgetter
+from dataclasses import replace
 from weakref import ref
 
 from isal import isal_zlib
@@ -13,10 +11,8 @@ from exporter.build import Build, Outcome
 from exporter.pieces import LEVEL
 from exporter.window import History, Row
 
-_NAMES = [one.name for one in fields(Build)]
-_OUTCOME = _NAMES.index("outcome")
+_ID, _OUTCOME = map(Build._fields.index, ("id", "outcome"))
 _OUTCOMES = {str(outcome): outcome for outcome in Outcome}
-_of_build = attrgetter(*_NAMES)
 
 
 class Packed:
@@ -48,29 +44,22 @@ class Packed:
 
 def _dumped(history: History) -> bytes:
     """The builds by columns, which compress better than records and are read faster than those; then the rest."""
-    columns = list(zip(*map(_values, history.rows.values()), strict=True))
-    return marshal.dumps((columns, pickle.dumps(replace(history, rows={}), pickle.HIGHEST_PROTOCOL)))
+    rows = history.rows.values()
+    of_builds = list(zip(*[row.build for row in rows], strict=True))
+    if of_builds:
+        of_builds[_OUTCOME] = tuple(map(str, of_builds[_OUTCOME]))  # marshal takes no enumeration
+    seen = list(zip(*[(row.seen_at, row.counted, row.shown) for row in rows], strict=True))
+    return marshal.dumps((of_builds, seen, pickle.dumps(replace(history, rows={}), pickle.HIGHEST_PROTOCOL)))
 
 
 def _loaded(dumped: bytes) -> History:
-    columns, rest = marshal.loads(dumped)  # noqa: S302  # dumped above, never from outside
+    of_builds, seen, rest = marshal.loads(dumped)  # noqa: S302  # dumped above, never from outside
     history: History = pickle.loads(rest)  # noqa: S301  # the same
-    return replace(history, rows=_rows(zip(*columns, strict=True)))
-
-
-def _values(row: Row) -> tuple[object, ...]:
-    values = list(_of_build(row.build))
-    values[_OUTCOME] = str(values[_OUTCOME])
-    return (*values, row.seen_at, row.counted, row.shown)
-
-
-def _rows(values: Iterable[tuple[object, ...]]) -> Mapping[str, Row]:
-    found: dict[str, Row] = {}
-    for *of_build, seen_at, counted, shown in values:
-        of_build[_OUTCOME] = _OUTCOMES[of_build[_OUTCOME]]  # type: ignore[index]  # each is of its field's type
-        build = Build(*of_build)  # type: ignore[arg-type]  # the same
-        found[build.id] = Row(build, seen_at, counted, shown)  # type: ignore[arg-type]  # the same
-    return found
+    if not of_builds:
+        return history
+    of_builds[_OUTCOME] = [_OUTCOMES[outcome] for outcome in of_builds[_OUTCOME]]
+    builds = map(Build._make, zip(*of_builds, strict=True))
+    return replace(history, rows=dict(zip(of_builds[_ID], map(Row, builds, *seen), strict=True)))
 
 
 NOTHING = Packed(History())

@@ -1,13 +1,12 @@
 """Runs: what a person calls one build. A pipeline is decided as a whole, or a green lint hides a red test. Pure."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from exporter.build import FAILED, Build, Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """The builds of one run, and what they come to."""
 
     id: str

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import translate
 from functools import lru_cache
 from math import inf
+from typing import NamedTuple
 
 from exporter.build import CONCLUDED, DORMANT, Build, Outcome
 from exporter.runs import age_key, newest_runs, runs
@@ -55,8 +56,7 @@ class Rules:
     """Upper bounds in seconds, ascending, without infinity."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A remembered build."""
 
     build: Build
@@ -192,10 +192,10 @@ def _newer(known: Row | None, row: Row) -> Row:
     if known is None:
         return row
     if known.build == row.build:
-        return replace(row, build=known.build, seen_at=max(known.seen_at, row.seen_at))
+        return row._replace(build=known.build, seen_at=max(known.seen_at, row.seen_at))
     before, after = (known.seen_at, known.build.concluded), (row.seen_at, row.build.concluded)
     if before > after or (before == after and repr(known.build) > repr(row.build)):
-        return replace(known, counted=row.counted)
+        return known._replace(counted=row.counted)
     return row
 
 
@@ -290,7 +290,7 @@ def _cut(history: History, rules: Rules, now: float) -> History:
 
 
 def _shown(row: Row, shown: bool) -> Row:  # noqa: FBT001  # what it is given is what it sets
-    return row if row.shown == shown else replace(row, shown=shown)
+    return row if row.shown == shown else row._replace(shown=shown)
 
 
 def _newest_decided(builds: Iterable[Build]) -> set[str]:

@@ -1,7 +1,6 @@
 """Builds, sights and histories as the tests of the pure modules need them."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from exporter.build import CONCLUDED, Build, Outcome, Target
 from exporter.window import History, Rules, Sight, merge
@@ -78,8 +77,7 @@ def many(
 
 def moved(before: Build, outcome: Outcome, took: float = 60.0) -> Build:
     """The same build as it stands later."""
-    return replace(
-        before,
+    return before._replace(
         status=STATUS.get(outcome, outcome.value),
         outcome=outcome,
         concluded=outcome in CONCLUDED,

@@ -1,7 +1,5 @@
 """What a delivery adds to what is known: builds move forward only, and each conclusion counts once."""
 
-from dataclasses import replace
-
 import pytest
 from builds import NOW, RULES, all_counted, build, moved, read, read_again, seen
 from hypothesis import given
@@ -59,8 +57,8 @@ def test_a_delivery_is_newer_than_what_it_moves_though_the_clock_went_back() -> 
 
 
 def test_what_never_changes_stays_as_it_was_read() -> None:
-    before = replace(build("b", Outcome.PENDING, branch="main", at=0.5), created_at=NOW + 0.5)
-    says = replace(build("b", branch="other", at=0, took=30, started=0, sha="x"), created_at=NOW)
+    before = build("b", Outcome.PENDING, branch="main", at=0.5)._replace(created_at=NOW + 0.5)
+    says = build("b", branch="other", at=0, took=30, started=0, sha="x")._replace(created_at=NOW)
     build_now = known(after(read(before), delivery(says), NOW + 31))
     assert (build_now.created_at, build_now.branch, build_now.sha) == (NOW + 0.5, "main", "sha-b")
     # Told in whole seconds, it seems to have started before it was created.
@@ -69,7 +67,7 @@ def test_what_never_changes_stays_as_it_was_read() -> None:
 
 def test_an_end_without_its_time_is_counted_and_read() -> None:
     history = read(build("a"), build("b", Outcome.EXECUTING))
-    one = delivery(replace(build("b"), concluded_at=None))
+    one = delivery(build("b")._replace(concluded_at=None))
     assert told(history, one, NOW).due
     assert all_counted(after(history, one)) == {"success": 1}
     assert not told(read(build("a")), delivery(build("c", Outcome.SKIP, at=1, concluded=False)), NOW).due

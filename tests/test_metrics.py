@@ -1,6 +1,5 @@
 """The families of one target, compared whole with what a person works out, and read back."""
 
-from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -115,7 +114,7 @@ def test_no_sample_bears_a_time_stamp() -> None:
 
 
 def test_every_status_that_the_provider_documents_is_there_and_so_is_one_it_does_not() -> None:
-    odd = replace(build("b"), status="odd", outcome=Outcome.UNKNOWN)
+    odd = build("b")._replace(status="odd", outcome=Outcome.UNKNOWN)
     assert values(families(read(build("a"), odd)), "ci_build_window_builds") == {
         ("main", "queued", "pending"): 0,
         ("main", "building", "executing"): 0,
@@ -210,7 +209,7 @@ def test_an_exemplar_of_the_queue_has_the_time_in_the_queue_and_of_the_run_the_t
 
 
 def test_a_build_without_a_commit_is_an_exemplar_by_its_id() -> None:
-    assert [labels for _le, labels, _value, _at in exemplars(families(read(replace(build("a"), sha=""))))] == [
+    assert [labels for _le, labels, _value, _at in exemplars(families(read(build("a")._replace(sha=""))))] == [
         {"build_id": "a"}
     ]
 
@@ -252,8 +251,8 @@ def test_hostile_names_come_back_as_they_were(text: str, form: Format) -> None:
     rules = Rules(branches=("*",), labels=("build_name", "build_stage"), histograms=())
     target = Target("nf", "service", text, text)
     hostile: list[Build] = [
-        replace(build(f"1{text}", branch=text, name=text, stage=text, sha=f"2{text}"), status=text),
-        replace(build(f"3{text}", Outcome.FAILURE, at=1, branch=text, name=text, stage=text), status=text),
+        build(f"1{text}", branch=text, name=text, stage=text, sha=f"2{text}")._replace(status=text),
+        build(f"3{text}", Outcome.FAILURE, at=1, branch=text, name=text, stage=text)._replace(status=text),
     ]
     found = families(read(*hostile, rules=rules), rules, target)
     assert sorted(all_series(parsed(found, form))) == sorted(all_series(found))

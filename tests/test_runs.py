@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 from builds import NOW, build
 
 from exporter.build import Outcome
@@ -74,7 +72,7 @@ def test_a_failed_run_is_decided_by_its_first_failure_and_points_at_its_newest_b
 
 
 def test_a_run_whose_builds_tell_no_end_is_decided_at_no_known_time() -> None:
-    [run] = runs([replace(build("1", Outcome.FAILURE), concluded_at=None)])
+    [run] = runs([build("1", Outcome.FAILURE)._replace(concluded_at=None)])
     assert (run.failed, run.decided_at) == (True, None)
 
 

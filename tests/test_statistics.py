@@ -1,7 +1,5 @@
 """Each statistic, as a person would work it out by hand."""
 
-from dataclasses import replace
-
 import pytest
 from builds import DAY, NOW, RULES, build, many, moved, read, read_again
 
@@ -90,7 +88,7 @@ def test_the_newest_conclusion_is_told_by_outcome() -> None:
 
 
 def test_a_conclusion_without_a_time_is_told_at_none() -> None:
-    assert of_main(replace(build("a"), concluded_at=None)).last_concluded == {}
+    assert of_main(build("a")._replace(concluded_at=None)).last_concluded == {}
 
 
 def test_the_newest_conclusion_is_remembered_beyond_the_window() -> None:
@@ -134,7 +132,7 @@ def test_commits_on_which_the_same_build_both_failed_and_succeeded_are_flaky() -
 
 
 def test_builds_without_a_commit_are_not_flaky() -> None:
-    assert of_main(replace(build("1"), sha=""), replace(build("2", Outcome.FAILURE), sha="")).flaky_commits == 0
+    assert of_main(build("1")._replace(sha=""), build("2", Outcome.FAILURE)._replace(sha="")).flaky_commits == 0
 
 
 def test_the_counters_are_those_of_the_group() -> None:
@@ -197,9 +195,9 @@ def test_a_success_that_ended_before_the_failure_took_no_time_to_restore() -> No
 
 
 def test_a_restore_at_an_unknown_time_is_not_counted() -> None:
-    found = of_main(failing("a", 0), replace(build("b", at=10), concluded_at=None)).sequel
+    found = of_main(failing("a", 0), build("b", at=10)._replace(concluded_at=None)).sequel
     assert (found.success, found.failures, found.restores) == (True, 0, 0)
-    found = of_main(replace(failing("a", 0), concluded_at=None), build("b", at=10)).sequel
+    found = of_main(failing("a", 0)._replace(concluded_at=None), build("b", at=10)).sequel
     assert (found.success, found.restores) == (True, 0)
 
 
@@ -322,7 +320,7 @@ def test_queue_and_run_are_measured_where_the_start_is_told() -> None:
 
 
 def test_a_build_without_an_end_has_no_latency() -> None:
-    found = of(read(replace(build("a", took=9, started=1), concluded_at=None), rules=SMALL), rules=SMALL).histograms
+    found = of(read(build("a", took=9, started=1)._replace(concluded_at=None), rules=SMALL), rules=SMALL).histograms
     assert (found["conclude"], found["run"]) == ({}, {})
     assert found["queue"][None].counts == [1, 1, 1]
 

@@ -382,8 +382,8 @@ def test_a_job_that_changes_its_name_is_counted_where_it_stands() -> None:
     rules = Rules(labels=("build_name",))
     running = build("a", Outcome.EXECUTING, name="old")
     history = read(running, rules=rules)
-    sights = [(replace(moved(running, Outcome.SUCCESS), name="old"), NOW + 1)]
-    sights.append((replace(moved(running, Outcome.SUCCESS), name="new"), NOW + 2))
+    sights = [(moved(running, Outcome.SUCCESS)._replace(name="old"), NOW + 1)]
+    sights.append((moved(running, Outcome.SUCCESS)._replace(name="new"), NOW + 2))
     history = merge(history, sights, rules, NOW + 2)
     assert set(history.totals) == {("main", "new")}
     assert all_counted(history) == {"success": 1}

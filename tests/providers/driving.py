@@ -91,7 +91,8 @@ def once(body: bytes, reading: Reading[T]) -> T:
 
 def shown(page: Page) -> object:
     """A page as its `.expected.json` has it: without what is absent."""
-    builds = [{key: value for key, value in asdict(build).items() if value not in (None, "")} for build in page.builds]
+    fields = (build._asdict().items() for build in page.builds)
+    builds = [{key: value for key, value in of_build if value not in (None, "")} for of_build in fields]
     rejected = [asdict(each) for each in page.rejected]
     return {"builds": builds, "rejected": rejected, "cursor": page.cursor}
 
