@@ -11,6 +11,12 @@ import pytest
 import real
 import yaml
 from certificates import PAST, Authority
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -319,14 +325,9 @@ def test_a_key_of_another_certificate_is_told(tmp_path: Path, authority: Authori
 
 
 def test_a_key_with_a_pass_phrase_asks_nobody_for_it(tmp_path: Path, authority: Authority) -> None:
-    certificate, plain = authority.issue(tmp_path, "localhost", name="plain")
-    certificate.rename(tmp_path / "tls.crt")
-    key = tmp_path / "tls.key"
-    subprocess.run(
-        [real.tool("openssl"), "pkey", "-in", plain, "-out", key, "-aes256", "-passout", "pass:secret"],
-        check=True,
-        capture_output=True,
-    )
+    _certificate, file = authority.issue(tmp_path, "localhost")
+    key = load_pem_private_key(file.read_bytes(), None)
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
     assert looked_at(tmp_path, SMALLEST) == [
         "1: tls_server_config.key_file: is encrypted; a key without a pass phrase is wanted"
     ]
