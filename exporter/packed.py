@@ -8,7 +8,7 @@ from weakref import ref
 from isal import isal_zlib
 
 from exporter.build import Build, Outcome
-from exporter.pieces import LEVEL
+from exporter.pieces import LEVEL, fitted
 from exporter.window import History, Row
 
 _ID, _OUTCOME = map(Build._fields.index, ("id", "outcome"))
@@ -21,7 +21,7 @@ class Packed:
     __slots__ = ("_bytes", "_live", "baseline", "cut_at", "empty", "unfinished")
 
     def __init__(self, history: History) -> None:
-        self._bytes: bytes = isal_zlib.compress(_dumped(history), LEVEL)
+        self._bytes = fitted(isal_zlib.compress(_dumped(history), LEVEL))
         self._live = ref(history)
         self.baseline: float | None = history.baseline
         """As of the history."""

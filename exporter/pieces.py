@@ -94,8 +94,15 @@ class Column:
 def deflated(lines: bytes) -> bytes:
     """The lines as raw deflate behind which more may stand."""
     packing = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW)
-    packed: bytes = packing.compress(lines) + packing.flush(isal_zlib.Z_FULL_FLUSH)
-    return packed
+    return fitted(packing.compress(lines) + packing.flush(isal_zlib.Z_FULL_FLUSH))
+
+
+def fitted(packed: bytes) -> bytes:
+    """The same bytes in memory of their size: what a compressor gives is the beginning of a larger buffer.
+
+    The rest of that is given back, but all that is kept stands scattered: the holes took as much as what is kept.
+    """
+    return bytes(memoryview(packed))
 
 
 def _ended() -> bytes:
