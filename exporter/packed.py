@@ -2,7 +2,10 @@
 
 import marshal
 import pickle
+import re
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from weakref import ref
 
 from isal import isal_zlib
@@ -11,7 +14,9 @@ from exporter.build import Build, Outcome
 from exporter.pieces import LEVEL, fitted
 from exporter.window import History, Row
 
-_ID, _OUTCOME = map(Build._fields.index, ("id", "outcome"))
+_DIGITS = 40
+"""Of a sha."""
+_HEX = re.compile("[0-9a-f]*")
 _OUTCOMES = {str(outcome): outcome for outcome in Outcome}
 
 
@@ -45,21 +50,43 @@ class Packed:
 def _dumped(history: History) -> bytes:
     """The builds by columns, which compress better than records and are read faster than those; then the rest."""
     rows = history.rows.values()
-    of_builds = list(zip(*[row.build for row in rows], strict=True))
-    if of_builds:
-        of_builds[_OUTCOME] = tuple(map(str, of_builds[_OUTCOME]))  # marshal takes no enumeration
+    columns: dict[str, Any] = dict(zip(Build._fields, zip(*[row.build for row in rows], strict=True), strict=False))
+    if columns:
+        columns["outcome"] = tuple(map(str, columns["outcome"]))  # marshal takes no enumeration
+        # What compresses badly: a run that is called as its build, and shas, of which a digit tells half a byte.
+        columns["run"] = tuple(
+            None if run == id_ else run for run, id_ in zip(columns["run"], columns["id"], strict=True)
+        )
+        columns["sha"] = _as_bytes(columns["sha"])
     seen = list(zip(*[(row.seen_at, row.counted, row.shown) for row in rows], strict=True))
-    return marshal.dumps((of_builds, seen, pickle.dumps(replace(history, rows={}), pickle.HIGHEST_PROTOCOL)))
+    return marshal.dumps((columns, seen, pickle.dumps(replace(history, rows={}), pickle.HIGHEST_PROTOCOL)))
 
 
 def _loaded(dumped: bytes) -> History:
-    of_builds, seen, rest = marshal.loads(dumped)  # noqa: S302  # dumped above, never from outside
+    columns, seen, rest = marshal.loads(dumped)  # noqa: S302  # dumped above, never from outside
     history: History = pickle.loads(rest)  # noqa: S301  # the same
-    if not of_builds:
+    if not columns:
         return history
-    of_builds[_OUTCOME] = [_OUTCOMES[outcome] for outcome in of_builds[_OUTCOME]]
-    builds = map(Build._make, zip(*of_builds, strict=True))
-    return replace(history, rows=dict(zip(of_builds[_ID], map(Row, builds, *seen), strict=True)))
+    ids = columns["id"]
+    columns["outcome"] = [_OUTCOMES[outcome] for outcome in columns["outcome"]]
+    columns["run"] = [id_ if run is None else run for run, id_ in zip(columns["run"], ids, strict=True)]
+    columns["sha"] = _as_text(columns["sha"])
+    builds = map(Build._make, zip(*columns.values(), strict=True))
+    return replace(history, rows=dict(zip(ids, map(Row, builds, *seen), strict=True)))
+
+
+def _as_bytes(shas: tuple[str, ...]) -> bytes | tuple[str, ...]:
+    """The bytes that the shas spell; themselves where one is none."""
+    text = "".join(shas)
+    whole = all(len(sha) == _DIGITS for sha in shas) and _HEX.fullmatch(text)
+    return bytes.fromhex(text) if whole else shas
+
+
+def _as_text(shas: bytes | tuple[str, ...]) -> Sequence[str]:
+    if isinstance(shas, tuple):
+        return shas
+    text = shas.hex()
+    return [text[start : start + _DIGITS] for start in range(0, len(text), _DIGITS)]
 
 
 NOTHING = Packed(History())

@@ -49,8 +49,8 @@ class Column:
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
-        self._crcs = array("L")
-        self._sizes = array("L")
+        self._crcs = array("I")
+        self._sizes = array("I")
         self._blocks: dict[int, tuple[int, int]] = {}
 
     def put(self, place: int, lines: bytes) -> None:

@@ -10,13 +10,15 @@ from exporter.build import Build, Outcome
 from exporter.packed import NOTHING, Packed
 from exporter.window import History, Rules, fold
 
+SHAS = st.text("0123456789abcdef", min_size=40, max_size=40)
 BUILDS = st.builds(
     build,
     st.text(min_size=1, max_size=20),
     st.sampled_from(Outcome),
     at=st.integers(0, 1000),
     branch=st.sampled_from([None, "main", "release/1", "x"]),
-    sha=st.text(max_size=8),
+    sha=SHAS | st.text(max_size=8),
+    run=st.sampled_from(["", "7"]),
 )
 
 
@@ -26,6 +28,12 @@ def test_what_is_packed_comes_back_as_it_was(builds: list[Build]) -> None:
     assert Packed(read(*builds)).history == history
     assert Packed(history).unfinished == tuple(history.unfinished)
     assert Packed(history).empty == (not builds)
+
+
+@given(st.lists(SHAS, max_size=12))
+def test_shas_are_packed_to_half(shas: list[str]) -> None:
+    builds = [build(f"b{place}", sha=sha) for place, sha in enumerate(shas)]
+    assert Packed(read(*builds)).history == read(*builds)
 
 
 def cut() -> History:
