@@ -26,7 +26,7 @@ from exporter.intake import SWEEP, Intake, observed, rest, rested
 from exporter.known import Known, known
 from exporter.meters import Live, Meters, gauge, source_families
 from exporter.providers import Look
-from exporter.questions import Report, questions, report
+from exporter.questions import Report, concerns, questions, report, source_of
 from exporter.readers import Flight, Inline, Readers, Round, Turnstile, drive
 from exporter.settings import Settings
 from exporter.source import (
@@ -128,8 +128,7 @@ class Collector:
                 self._cut(origin, now)
             for purse in {id(origin.purse): origin.purse for origin in self._origins.values()}.values():
                 self._begin(purse, now, only)
-            keys = (key for key in self._flights if only is None or self._concerns(key, only))
-            asked = Round([self._flights[key] for key in keys])
+            asked = Round([self._flights[key] for key in self._flights if concerns(self._origins, key, only)])
         for origin in list(self._origins.values()):
             origin.readers.drain()
         return asked
@@ -148,20 +147,16 @@ class Collector:
             if origin.purse is purse:
                 rested(origin, now)
                 possible += questions(origin, self._settings.refresh, now)
-        under_way, concerns = self._flights, self._concerns
-        chosen = cadence.plan(
-            (one for one in possible if one.key not in under_way and (only is None or concerns(one.key, only))),
-            purse.budget,
-            now,
+        wanted = (
+            question
+            for question in possible
+            if question.key not in self._flights and concerns(self._origins, question.key, only)
         )
-        for origin in {origin.name: origin for origin in map(self._origin, chosen)}.values():
-            origin.begin_round()
+        chosen = cadence.plan(wanted, purse.budget, now)
+        for source in {source_of(question.key) for question in chosen}:
+            self._origins[source].begin_round()
         for question in chosen:
-            self._ask(self._origin(question), question, only)
-
-    def _origin(self, question: Question) -> Origin:
-        key = question.key
-        return self._origins[key.source if isinstance(key, Target) else key[0]]
+            self._ask(self._origins[source_of(question.key)], question, only)
 
     def _begin_first(self, origin: Origin, found: Iterable[Target], only: Target | None) -> None:
         """Read what discovery has just found, while it goes on."""
@@ -170,16 +165,6 @@ class Collector:
         firsts = [Question(target, refresh.ttl, refresh.idle_ttl) for target in wanted if target not in self._flights]
         for question in cadence.plan(firsts, origin.purse.budget, now):
             self._ask(origin, question, only)
-
-    def _concerns(self, key: Key, only: Target) -> bool:
-        """Whether a question can tell something of the target, or of whether it exists."""
-        if isinstance(key, Target):
-            return key == only
-        source, kind, *name = key
-        if source != only.source:
-            return False
-        origin = self._origins[source]
-        return kind == "discovery" or [origin.provider.list_of(only)] == name
 
     def _ask(self, origin: Origin, question: Question, only: Target | None) -> None:
         free = cadence.free(question, origin.purse.budget, self._clock())

@@ -1,9 +1,10 @@
 """The questions that follow from how a source and its targets stand: what could be asked, and what for. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
+from exporter.build import Target
 from exporter.cadence import TOLERANCE, Key, Question, accrued, requests_a_second
 from exporter.deliveries import HEARD, overdue
 from exporter.meters import SourceStatus
@@ -125,3 +126,20 @@ def _discovery(origin: Origin, refresh: Refresh, *, all_told: bool) -> Question:
 def discovery_key(origin: Origin) -> Key:
     """What discovery is known by among the questions."""
     return (origin.name, "discovery")
+
+
+def source_of(key: Key) -> str:
+    """The source that a question asks."""
+    return key.source if isinstance(key, Target) else key[0]
+
+
+def concerns(origins: Mapping[str, Origin], key: Key, only: Target | None) -> bool:
+    """Whether a question can tell something of the target, or of whether it exists; None: of any."""
+    if only is None:
+        return True
+    if isinstance(key, Target):
+        return key == only
+    source, kind, *name = key
+    if source != only.source:
+        return False
+    return kind == "discovery" or [origins[source].provider.list_of(only)] == name

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "exporter"
 
 LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("build", "errors"),
+    0: ("build", "errors", "process"),
     1: (
         "secret",
         "document",

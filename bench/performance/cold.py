@@ -12,6 +12,7 @@ from bench.performance.section import Scale, Section
 from bench.table import Figure, Row
 from exporter.collector import Collector
 from exporter.exposition import Format
+from exporter.process import settle
 
 TARGETS = 1000
 LATENCY = 0.05
@@ -73,6 +74,7 @@ def _run(url: str, concurrency: int) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Read everything twice, and print what each took as JSON."""
     ahead = 0.0
+    settle()
     collector = Collector(
         settings(sys.argv[1], concurrency=int(sys.argv[2]), discovery=10 * AHEAD), clock=lambda: time.time() + ahead
     )

@@ -13,6 +13,7 @@ from bench.performance.inside import Loop
 from bench.performance.provider import Northflank
 from bench.performance.section import Scale, Section
 from bench.table import Cell, Figure, Row
+from exporter.process import settle
 
 SIZES = (1000, 10_000)
 ROUNDS = (100, 2)
@@ -80,6 +81,7 @@ def _process(targets: int, rounds: int, builds: int) -> dict[str, list[float]]:
 def main() -> None:
     """Read everything, then round after round, and print the KiB after each as JSON."""
     targets, rounds, builds = map(int, sys.argv[1:4])
+    settle()
     loop = Loop(Northflank(targets, builds, start=time.time()))
     found: dict[str, list[float]] = {"targets": [targets], "resident": [], "own": []}
     _note(found, loop)

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import gc
 import os
 import signal
 import socket
@@ -14,16 +13,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from exporter.errors import ListenError
+from exporter.process import settle
 
 KEEP_ALIVE = 120
 """Seconds that an idle connection is kept: longer than any scrape interval."""
 GRACE = 5
 """Seconds that scrapes under way have at the end."""
 BACKLOG = 1024
-CYCLES = 50_000
-"""Objects that come before Python looks for cycles among them, of which there are next to none: with a thousand targets
-it held up everything for a tenth of a second, every other second.
-"""
 LARGEST_PORT = 65535
 
 
@@ -75,8 +71,7 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM; SIGHUP calls `on_hangup` beside the loop."""
     server = server_of(application, context)
-    gc.freeze()
-    gc.set_threshold(CYCLES)
+    settle()
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
