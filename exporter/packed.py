@@ -3,8 +3,10 @@
 import marshal
 import pickle
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import isnan, nan
 from typing import Any
 from weakref import ref
 
@@ -14,6 +16,9 @@ from exporter.build import Build, Outcome
 from exporter.pieces import LEVEL, fitted
 from exporter.window import History, Row
 
+_TIMES = ("created_at", "started_at", "concluded_at")
+_DOUBLE = 8
+"""Bytes."""
 _DIGITS = 40
 """Of a sha."""
 _HEX = re.compile("[0-9a-f]*")
@@ -53,11 +58,12 @@ def _dumped(history: History) -> bytes:
     columns: dict[str, Any] = dict(zip(Build._fields, zip(*[row.build for row in rows], strict=True), strict=False))
     if columns:
         columns["outcome"] = tuple(map(str, columns["outcome"]))  # marshal takes no enumeration
-        # What compresses badly: a run that is called as its build, and shas, of which a digit tells half a byte.
+        # What compresses badly as it is: a run that is called as its build, shas in digits, and times.
         columns["run"] = tuple(
             None if run == id_ else run for run, id_ in zip(columns["run"], columns["id"], strict=True)
         )
         columns["sha"] = _as_bytes(columns["sha"])
+        columns |= {name: _planes(columns[name]) for name in _TIMES}
     seen = list(zip(*[(row.seen_at, row.counted, row.shown) for row in rows], strict=True))
     return marshal.dumps((columns, seen, pickle.dumps(replace(history, rows={}), pickle.HIGHEST_PROTOCOL)))
 
@@ -71,6 +77,7 @@ def _loaded(dumped: bytes) -> History:
     columns["outcome"] = [_OUTCOMES[outcome] for outcome in columns["outcome"]]
     columns["run"] = [id_ if run is None else run for run, id_ in zip(columns["run"], ids, strict=True)]
     columns["sha"] = _as_text(columns["sha"])
+    columns |= {name: _times(columns[name]) for name in _TIMES}
     builds = map(Build._make, zip(*columns.values(), strict=True))
     return replace(history, rows=dict(zip(ids, map(Row, builds, *seen), strict=True)))
 
@@ -87,6 +94,20 @@ def _as_text(shas: bytes | tuple[str, ...]) -> Sequence[str]:
         return shas
     text = shas.hex()
     return [text[start : start + _DIGITS] for start in range(0, len(text), _DIGITS)]
+
+
+def _planes(times: Iterable[float | None]) -> bytes:
+    """The first bytes of all the times, then the second ones and so on: most are alike. None is no number."""
+    numbers = array("d", [nan if at is None else at for at in times]).tobytes()
+    return b"".join([numbers[place::_DOUBLE] for place in range(_DOUBLE)])
+
+
+def _times(planes: bytes) -> list[float | None]:
+    count = len(planes) // _DOUBLE
+    numbers = bytearray(len(planes))
+    for place in range(_DOUBLE):
+        numbers[place::_DOUBLE] = planes[place * count : (place + 1) * count]
+    return [None if isnan(at) else at for at in memoryview(numbers).cast("d")]
 
 
 NOTHING = Packed(History())

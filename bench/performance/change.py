@@ -27,7 +27,7 @@ LEVELS = (1, 6, 9)
 
 TEXT = """The exporter's own code in one process and thread, without HTTP: the made-up provider answers by a call.
 One target in a hundred has had a build and is read; then the gzip answer is put together. *Rendering* is the part of
-such a read in which the target is shown anew (statistics, prometheus-client's renderer, compressing). Beside it
+such a read in which the target is shown anew (statistics, sample lines, compressing). Beside it
 everything is joined and compressed: the sample lines of each target and family, kept as bytes, `b"".join`, `zlib` at
 the level that is named. Processor time of the thread; the two in turn, medians of {runs}."""
 
