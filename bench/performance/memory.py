@@ -31,8 +31,8 @@ windows are full with 100. A target's share is what the process has more after a
 scrape left: resident memory, and of that what it shares with no other process (USS). Then every target has a build
 more, is read and rendered, round after round, with a scrape in each; the change is the largest of any round's USS
 over that after the first read, less what the process had empty. Histories themselves grow in these rounds, for what
-is summed up of builds that were cut comes to them, an entry for each bucket of a histogram at most. Medians of {runs} processes of {small:,} targets, and
-one of {large:,}."""
+is summed up of builds that were cut comes to them, an entry for each bucket of a histogram at most. Medians of {runs}
+processes of {small:,} targets, and one of {large:,}."""
 
 
 def measure(scale: Scale) -> Section:
