@@ -19,8 +19,7 @@ HEALTHY, CHECKED = 0.7, 1.0
 """Seconds."""
 PROJECTS = 1000
 HEAVIEST = 12
-COMMAND = (sys.executable, "-c", "import sys; sys.modules['rich'] = None; from exporter.cli import main; main()")
-"""The command without `rich`: structlog takes it where it finds it, and only the development's environment has it."""
+COMMAND = (sys.executable, "-c", "from exporter.cli import main; main()")
 PROJECT = """      - id: project-{n}
         services: ["*"]
         jobs: [nightly, "report-*"]
@@ -30,9 +29,8 @@ IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
 
 TEXT = """`serve` is started with one source that nobody answers for; counted are the seconds from the start of the
 process to the first answer of `/-/healthy`, asked every 5 ms. `check` is given a file with {projects:,} projects of
-four keys each. Both without the library `rich`, which only the development's environment has. Each is started {runs}
-times, in turn with a Python that does nothing, to tell what of it is the machine's; processor time is that of the
-process and all its threads."""
+four keys each. Each is started {runs} times, in turn with a Python that does nothing, to tell what of it is the
+machine's; processor time is that of the process and all its threads."""
 
 
 def measure(scale: Scale) -> Section:
