@@ -39,8 +39,13 @@ class Form:
         faulty = {fault.path for fault in source.faults}
         for error in errors:
             path = self.path_of(error)
-            if path not in faulty or error["type"] == "extra_forbidden":  # an empty or doubled value is told once
+            if path in faulty and error["type"] != "extra_forbidden":
+                continue  # an empty or doubled value is told once
+            meant = _misspelt(source, path) if error["type"] == "union_tag_not_found" else None
+            if meant is None:
                 yield source.fault(path, self._plain(error, source.node(path)))
+            else:  # without its provider a source's other keys cannot be judged: it is told where it was meant
+                yield source.fault((*path[:-1], meant), unknown("key", meant, [str(path[-1])]))
 
     def of_yaml(self, source: Document, errors: Sequence[ErrorDetails]) -> Iterator[Fault]:
         """What is wrong with the YAML itself, but within what the settings refuse as a whole."""
@@ -115,6 +120,13 @@ def unknown(what: str, given: str, known: Sequence[str]) -> str:
     """That there is no such key or word, and which is near it."""
     near = get_close_matches(given, known, n=1, cutoff=NEAR)
     return f'unknown {what}; did you mean "{near[0]}"?' if near else f"unknown {what}; known are {', '.join(known)}"
+
+
+def _misspelt(source: Document, path: document.Path) -> str | None:
+    """The key beside the one at the path that was meant to be it; None where there is none."""
+    around = source.node(path[:-1])
+    written = [str(key.value) for key, _ in around.value] if isinstance(around, yaml.MappingNode) else []
+    return next(iter(get_close_matches(str(path[-1]), written, n=1, cutoff=NEAR)), None)
 
 
 def _repeated(node: yaml.Node, quote: str = '"') -> str:
