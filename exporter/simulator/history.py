@@ -190,12 +190,12 @@ class History:
         number = BASE + int(at * TICKS) * stride + index
         sha = hashlib.sha1(f"{self.seed}/{subject.key}/{number}".encode(), usedforsecurity=False).hexdigest()
         habits = subject.habits
+        broken = at >= self.start + habits.broken_from
         if extra is not None:
-            return Run(number, at, sha, habits.default, lasts=extra.run, succeeds=extra.succeeds)
+            return Run(number, at, sha, habits.default, lasts=extra.run, succeeds=extra.succeeds, broken=broken)
         dice = Random(sha)  # noqa: S311
         throw = dice.random()
         if throw < habits.default_share:
-            broken = at >= self.start + habits.broken_from
             source = "schedule" if slot % 9 == 0 else "push"
             return Run(number, at, sha, habits.default, source=source, broken=broken)
         rest = (throw - habits.default_share) / (1 - habits.default_share)
