@@ -287,8 +287,19 @@ def test_a_renewed_certificate_is_shown_to_new_connections_and_a_bad_one_to_none
     ]
 
 
-def test_the_authority_of_clients_is_renewed_too(simulator: Simulator, folder: Path, authority: Authority) -> None:
-    known = authority.client(*authority.issue(folder, "client.example.com", name="client"))
+@pytest.fixture
+def known(folder: Path, authority: Authority) -> ssl.SSLContext:
+    """Of a client with a certificate by the authority that the file names."""
+    return authority.client(*authority.issue(folder, "client.example.com", name="client"))
+
+
+@pytest.fixture
+def strange(folder: Path, authority: Authority) -> ssl.SSLContext:
+    """Of a client with a certificate by another one."""
+    return authority.client(*Authority().issue(folder, "client.example.com", name="strange"))
+
+
+def test_the_authority_of_clients_is_renewed_too(simulator: Simulator, folder: Path, known: ssl.SSLContext) -> None:
     web = WebFile(written(folder, tls_server_config=CLIENTS))
     with serving(settings(northflank(simulator)), web=web) as exporter:
         assert exporter.ask("/-/healthy", context=known).status == 200
@@ -298,29 +309,25 @@ def test_the_authority_of_clients_is_renewed_too(simulator: Simulator, folder: P
 
 
 def test_clients_without_a_certificate_or_with_a_strange_one_are_cut_off(
-    simulator: Simulator, folder: Path, authority: Authority
+    simulator: Simulator, folder: Path, authority: Authority, known: ssl.SSLContext, strange: ssl.SSLContext
 ) -> None:
-    known = authority.issue(folder, "client.example.com", name="client")
-    strange = Authority().issue(folder, "client.example.com", name="strange")
     web = WebFile(written(folder, tls_server_config=CLIENTS))
     with serving(settings(northflank(simulator)), web=web) as exporter:
-        assert exporter.ask(context=authority.client(*known)).status == 200
-        for context in (authority.client(), authority.client(*strange)):
+        assert exporter.ask(context=known).status == 200
+        for context in (authority.client(), strange):
             with pytest.raises((ssl.SSLError, OSError)):
                 exporter.ask("/-/healthy", context=context)
 
 
 def test_a_certificate_is_verified_if_given_where_it_is_not_required(
-    simulator: Simulator, folder: Path, authority: Authority
+    simulator: Simulator, folder: Path, authority: Authority, known: ssl.SSLContext, strange: ssl.SSLContext
 ) -> None:
-    known = authority.issue(folder, "client.example.com", name="client")
-    strange = Authority().issue(folder, "client.example.com", name="strange")
     web = WebFile(written(folder, tls_server_config=CLIENTS | {"client_auth_type": "VerifyClientCertIfGiven"}))
     with serving(settings(northflank(simulator)), web=web) as exporter:
-        for context in (authority.client(), authority.client(*known)):
+        for context in (authority.client(), known):
             assert exporter.ask("/-/healthy", context=context).status == 200
         with pytest.raises((ssl.SSLError, OSError)):
-            exporter.ask("/-/healthy", context=authority.client(*strange))
+            exporter.ask("/-/healthy", context=strange)
 
 
 @pytest.mark.parametrize("name", ["client.example.com", "10.1.2.3", "2001:db8::1", "ops@example.com"])
