@@ -155,13 +155,17 @@ def _histograms(known: list[Build], shown: set[str], past: Past, rules: Rules) -
     found: dict[str, dict[Outcome | None, Histogram]] = {name: {} for name in rules.histograms}
     for (name, by), numbers in counts.items():
         exemplars = [
-            build
-            if build and build.id in shown and _end(build)[0] >= past.exemplars.get((name, by, bucket), -inf)
-            else None
+            build if build and build.id in shown and not _too_old(build, (name, by, bucket), past) else None
             for bucket, build in ((bucket, newest.get((name, by, bucket))) for bucket in range(len(numbers)))
         ]
         found[name][by] = Histogram(list(accumulate(numbers)), totals[name, by], exemplars)
     return found
+
+
+def _too_old(build: Build, key: BucketKey, past: Past) -> bool:
+    """Whether a build that concluded later may have stood for the bucket."""
+    of_any = -inf if build.concluded_at is None else past.ended
+    return _end(build)[0] < max(of_any, past.exemplars.get(key, -inf))
 
 
 def _end(build: Build) -> tuple[float, str]:

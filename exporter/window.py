@@ -79,7 +79,11 @@ class Past:
     last_created: float = -inf
     last_concluded: Mapping[Outcome, float] = field(default_factory=dict)
     exemplars: Mapping[BucketKey, float] = field(default_factory=dict)
-    """When the newest build of a bucket concluded: no older one may stand for the bucket any more."""
+    """When the newest build of a bucket concluded: no older one may stand for the bucket any more. Told only where a
+    build that remains can be older.
+    """
+    ended: float = -inf
+    """The latest of those times that are told no more: no older build may stand for any bucket."""
     until: float = -inf
     """When the newest of the decided runs was created that are summed up in the rest."""
     success: bool | None = None
@@ -279,10 +283,14 @@ def _cut(history: History, rules: Rules, now: float) -> History:
     kept, runs_kept = _remembered(newest_first, shown | {rows[0].build.id for rows in by_label.values()})
     kept |= _dormant(newest_first, horizon)
     gone = [row for row in newest_first if row.build.id not in kept]
+    oldest = {
+        label: next((row.build.created_at for row in reversed(rows) if row.build.id in kept), inf)
+        for label, rows in by_label.items()
+    }
     return replace(
         history,
         rows={row.build.id: _shown(row, row.build.id in shown) for row in newest_first if row.build.id in kept},
-        past=_summed_up(history, gone, runs_kept, rules),
+        past=_summed_up(history, gone, oldest, runs_kept, rules),
         floor=max([history.floor, *(row.build.created_at for row in gone)]),
         cut_at=cut_at,
         version=history.version + 1,
@@ -321,8 +329,13 @@ def _dormant(newest_first: list[Row], horizon: float) -> set[str]:
     return {build.id for build in dormant[:DORMANT_LIMIT]}
 
 
-def _summed_up(history: History, gone: list[Row], runs_kept: set[str], rules: Rules) -> dict[Group, Past]:
-    """What is left of each group's past, with the builds that go now; a run is summed up once all of it goes."""
+def _summed_up(
+    history: History, gone: list[Row], oldest: Mapping[str, float], runs_kept: set[str], rules: Rules
+) -> dict[Group, Past]:
+    """What is left of each group's past, with the builds that go now; a run is summed up once all of it goes.
+
+    `oldest` is when the oldest build was created that remains, by branch label.
+    """
     past = {group: past for group, past in history.past.items() if group in history.totals}
     by_group: dict[Group, list[Row]] = {}
     for row in gone:
@@ -336,11 +349,13 @@ def _summed_up(history: History, gone: list[Row], runs_kept: set[str], rules: Ru
                 last_concluded[build.outcome] = max(build.concluded_at, last_concluded.get(build.outcome, -inf))
             for key in buckets_of(build, rules):
                 exemplars[key] = max(build.concluded_at or -inf, exemplars.get(key, -inf))
+        needed = {key: at for key, at in exemplars.items() if at > oldest[group[0]]}
         after = replace(
             before,
             last_created=max([before.last_created, *(row.build.created_at for row in rows)]),
             last_concluded=last_concluded,
-            exemplars=exemplars,
+            exemplars=needed,
+            ended=max([before.ended, *(at for key, at in exemplars.items() if key not in needed)]),
         )
         past[group] = _sequence(after, [row.build for row in rows if not row.again and row.build.run not in runs_kept])
     return past

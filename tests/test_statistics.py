@@ -2,10 +2,12 @@
 
 import pytest
 from builds import DAY, NOW, RULES, build, many, moved, read, read_again
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.build import Build, Outcome
 from exporter.statistics import Statistics, statistics
-from exporter.window import History, Rules, look, recut
+from exporter.window import History, Rules, look, recut, without
 
 FEW = Rules(builds=3)
 
@@ -356,6 +358,40 @@ def test_an_exemplar_is_never_older_than_one_shown_before_though_that_was_forgot
     assert exemplars(history) == [None, None, None]
     history = read_again(history, build("later", at=89_000, took=1001), rules=SMALL)
     assert exemplars(history) == [None, None, "later"]
+
+
+def test_a_long_build_that_is_forgotten_leaves_the_exemplars_of_other_buckets_alone() -> None:
+    history = read(build("slow", at=0, took=90_000), rules=SMALL)
+    history = read_again(history, *(build(f"n{n}", at=9999 + n, took=5) for n in range(300)), rules=SMALL)
+    assert "slow" not in history.rows
+    assert exemplars(history) == ["n299", None, None]
+
+
+def test_a_build_that_comes_late_is_no_exemplar_where_one_that_ended_after_it_is_forgotten() -> None:
+    history = read(*(build(f"n{n}", at=n, took=200) for n in range(300)), rules=SMALL)
+    history = read_again(history, *(build(f"m{n}", at=10_000 + n, took=5) for n in range(200)), rules=SMALL)
+    (past,) = history.past.values()
+    assert not past.exemplars  # all that remain were created after the last of those had ended
+    history = without(history, frozenset(history.rows) - {"m199"}, SMALL, NOW)
+    history = read_again(history, build("late", at=100, took=200), rules=SMALL)
+    assert of(history, rules=SMALL).histograms["conclude"][Outcome.SUCCESS].counts == [1, 1, 2]
+    assert exemplars(history) == ["m199", None, None]
+
+
+TIMES = st.tuples(st.integers(-300, 3000), st.sampled_from([1, 9, 90, 900, 9000]))
+FULL = read(*(build(f"n{n}", at=n, took=(1, 90, 900)[n % 3]) for n in range(110)), rules=SMALL)
+
+
+@given(st.lists(st.lists(TIMES, max_size=4), max_size=6))
+def test_no_exemplar_is_ever_older_than_one_shown_before(reads: list[list[tuple[int, int]]]) -> None:
+    history, shown = FULL, dict[int, float]()
+    for turn, times in enumerate(reads):
+        met = (build(f"r{turn}-{place}", at=at, took=took) for place, (at, took) in enumerate(times))
+        history = read_again(history, *met, rules=SMALL)
+        found = of(history, rules=SMALL).histograms["conclude"][Outcome.SUCCESS].exemplars
+        ends = {bucket: one.concluded_at or 0.0 for bucket, one in enumerate(found) if one}
+        assert all(end >= shown.get(bucket, 0.0) for bucket, end in ends.items())
+        shown |= ends
 
 
 def test_a_build_that_runs_is_an_exemplar_of_no_end() -> None:
