@@ -175,8 +175,8 @@ def plan(questions: Iterable[Question], budget: Budget, now: float) -> list[Ques
 
 def _due(steady: Iterable[Question], worth: float | None, now: float) -> list[Question]:
     """Those to be asked, the most pressing first. `worth` is the price of a request; None: there is no limit."""
-    pressing = [(_pressing(question, worth, now), question) for question in steady]
-    return [question for press, question in sorted(pressing, key=lambda pair: pair[0], reverse=True) if press >= 1]
+    due = [question for question in steady if _pressing(question, worth, now) >= 1]
+    return sorted(due, key=lambda question: _pressing(question, worth, now), reverse=True)
 
 
 def _pressing(question: Question, worth: float | None, now: float) -> float:

@@ -7,6 +7,7 @@ lock answers are parsed, merged and rendered: threads that compute side by side 
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import wait
 from functools import partial
@@ -19,6 +20,7 @@ from exporter.build import Target
 from exporter.cadence import Key, Question
 from exporter.deliveries import Result
 from exporter.display import Display
+from exporter.errand import Errand
 from exporter.errors import RateLimited, Unreachable
 from exporter.exposition import Format
 from exporter.fetch import Observation
@@ -27,7 +29,7 @@ from exporter.known import Known, known
 from exporter.meters import Live, Meters, gauge, source_families
 from exporter.providers import Look
 from exporter.questions import Report, concerns, questions, report, source_of
-from exporter.readers import Flight, Inline, Readers, Round, Turnstile, drive
+from exporter.readers import Inline, Readers, Round, Turnstile, drive
 from exporter.settings import Settings
 from exporter.source import (
     Connect,
@@ -47,7 +49,6 @@ log = structlog.get_logger()
 READY_AFTER = 30.0
 """Seconds after which the exporter is ready though a target was not tried: a dead provider must hold up no rollout."""
 
-Job = Callable[[Flight], None]
 NOTHING = Target("", "", "", "")
 """No target: of what discovery finds, nothing is read."""
 
@@ -70,7 +71,7 @@ class Collector:
         self._connect = connect
         self._lock = threading.RLock()
         self._queue = Turnstile(self._lock)
-        self._flights: dict[Key, Flight] = {}
+        self._flights: dict[Key, Errand] = {}
         self._started_at = clock()
         self.meters = Meters()
         self.meters.registry.register(Live(self.live))
@@ -142,21 +143,24 @@ class Collector:
     def _begin(self, purse: Purse, now: float, only: Target | None) -> None:
         """Ask what is due of the sources that share a purse."""
         purse.budget = allowance.passed(purse.budget, now)
-        possible: list[Question] = []
-        for origin in self._origins.values():
-            if origin.purse is purse:
-                rested(origin, now)
-                possible += questions(origin, self._settings.refresh, now)
-        wanted = (
-            question
-            for question in possible
-            if question.key not in self._flights and concerns(self._origins, question.key, only)
-        )
-        chosen = cadence.plan(wanted, purse.budget, now)
+        for origin in self._of(purse):
+            rested(origin, now)
+        chosen = deque(cadence.plan(self._possible(purse, now, only), purse.budget, now))
         for source in {source_of(question.key) for question in chosen}:
             self._origins[source].begin_round()
-        for question in chosen:
-            self._ask(self._origins[source_of(question.key)], question, only)
+        while chosen:  # each makes room for its errand
+            question = chosen.popleft()
+            self._send(self._origins[source_of(question.key)], question, only)
+
+    def _of(self, purse: Purse) -> list[Origin]:
+        return [origin for origin in self._origins.values() if origin.purse is purse]
+
+    def _possible(self, purse: Purse, now: float, only: Target | None) -> Iterator[Question]:
+        """What could be asked now of the sources that share a purse."""
+        for origin in self._of(purse):
+            for question in questions(origin, self._settings.refresh, now):
+                if question.key not in self._flights and concerns(self._origins, question.key, only):
+                    yield question
 
     def _begin_first(self, origin: Origin, found: Iterable[Target], only: Target | None) -> None:
         """Read what discovery has just found, while it goes on."""
@@ -164,49 +168,45 @@ class Collector:
         wanted = [target for target in found if only is None or only == target]
         firsts = [Question(target, refresh.ttl, refresh.idle_ttl) for target in wanted if target not in self._flights]
         for question in cadence.plan(firsts, origin.purse.budget, now):
-            self._ask(origin, question, only)
+            self._send(origin, question, only)
 
-    def _ask(self, origin: Origin, question: Question, only: Target | None) -> None:
+    def _send(self, origin: Origin, question: Question, only: Target | None) -> None:
         free = cadence.free(question, origin.purse.budget, self._clock())
         origin.purse.budget = cadence.pledged(origin.purse.budget, free=free)
-        if isinstance(question.key, Target):
-            subject = origin.subjects[question.key]
-            job = partial(self._read, origin, subject, free)
-        elif question.key[1] == "discovery":
-            job = partial(self._discover, origin, only)
-        else:
-            job = partial(self._look, origin, question.key[2])
-        self._launch(origin, question.key, job, free=free)
+        errand = Errand(self, origin, question.key, free=free, only=only)
+        self._flights[question.key] = errand
+        origin.readers.submit(errand)
 
-    def _launch(self, origin: Origin, key: Key, job: Job, *, free: bool) -> None:
-        """Start a read; whatever goes wrong in it reaches no scrape."""
-
-        def guarded(flight: Flight) -> None:
+    def ask(self, errand: Errand) -> None:
+        """Ask a question, and take the answer in; whatever goes wrong by that reaches no scrape."""
+        origin, key = errand.origin, errand.key
+        with self._queue:
+            if self._clock() < origin.purse.budget.resting_until:
+                return  # the rest began while this was in the queue: its turn is put off
+        try:
+            if isinstance(key, Target):
+                self._read(errand, key)
+            elif key[1] == "discovery":
+                self._discover(errand)
+            else:
+                self._look(errand, key[2])
+        except Exception as error:  # noqa: BLE001  # the boundary of a question
             with self._queue:
-                if self._clock() < origin.purse.budget.resting_until:
-                    return  # the rest began while this was in the queue: its turn is put off
-            try:
-                job(flight)
-            except Exception as error:  # noqa: BLE001  # the boundary of a question
-                with self._queue:
-                    if self._wanted(origin, flight):
-                        self._failed(origin, key, error)
-                        if isinstance(error, RateLimited):
-                            rest(origin, error, self._clock())
+                if self._wanted(errand):
+                    self._failed(origin, key, error)
+                    if isinstance(error, RateLimited):
+                        rest(origin, error, self._clock())
 
-        flight = origin.readers.submit(guarded)
-        self._flights[key] = flight
-        flight.add_done_callback(lambda _ended: self._landed(origin, key, flight, free=free))
-
-    def _landed(self, origin: Origin, key: Key, flight: Flight, *, free: bool) -> None:
+    def landed(self, errand: Errand) -> None:
+        """Settle what a question took of the budget; it may be asked again."""
+        origin, key, error = errand.origin, errand.key, errand.error
         with self._queue:
             self.meters.turn += 1
-            if self._flights.get(key) is flight:
+            if self._flights.get(key) is errand:
                 del self._flights[key]
-                error = flight.exception()
                 if isinstance(error, Exception):
                     self._failed(origin, key, Unreachable(str(error)))
-            origin.purse.budget = cadence.settled(origin.purse.budget, flight.requests, free=free)
+            origin.purse.budget = cadence.settled(origin.purse.budget, errand.requests, free=errand.free)
 
     def _failed(self, origin: Origin, key: Key, error: Exception) -> None:
         """Take in what went wrong with a question; one about a target that is gone is of no interest."""
@@ -233,14 +233,14 @@ class Collector:
         with self._lock:
             now = self._clock()
             for origin in self._origins.values():
-                self._ask(origin, next(questions(origin, self._settings.refresh, now)), NOTHING)
+                self._send(origin, next(questions(origin, self._settings.refresh, now)), NOTHING)
             asked = Round(self._flights.values())
         wait([asked.done])
 
     # How it is read
 
-    def _discover(self, origin: Origin, only: Target | None, flight: Flight) -> None:
-        asked_at = self._clock()
+    def _discover(self, errand: Errand) -> None:
+        origin, asked_at = errand.origin, self._clock()
         since = asked_at - self._settings.refresh.discovery
         with self._queue:  # till all that was chosen with it is in the queue
             listed = [
@@ -250,48 +250,49 @@ class Collector:
             ]
 
         def tell(targets: Mapping[Target, Look | None]) -> None:
-            if self._wanted(origin, flight):
-                self._begin_first(origin, self._intake.found(origin, targets, asked_at), only)
+            if self._wanted(errand):
+                self._begin_first(origin, self._intake.found(origin, targets, asked_at), errand.only)
 
-        found = drive(origin.provider.discover(listed, tell), origin.fetch, self._queue, flight)
+        found = drive(origin.provider.discover(listed, tell), origin.fetch, self._queue, errand)
         with self._queue:
-            if self._wanted(origin, flight):
-                self._intake.discovered(origin, found, listed, requests=flight.requests, now=asked_at)
+            if self._wanted(errand):
+                self._intake.discovered(origin, found, listed, requests=errand.requests, now=asked_at)
                 # What it finds is read at once: a scrape that waits for another source has it all the same.
-                self._begin(origin.purse, self._clock(), only)
+                self._begin(origin.purse, self._clock(), errand.only)
 
-    def _look(self, origin: Origin, name: str, flight: Flight) -> None:
-        now = self._clock()
-        looks = drive(origin.provider.looks(name), origin.fetch, self._queue, flight)
+    def _look(self, errand: Errand, name: str) -> None:
+        origin, now = errand.origin, self._clock()
+        looks = drive(origin.provider.looks(name), origin.fetch, self._queue, errand)
         with self._queue:
-            if self._wanted(origin, flight):
+            if self._wanted(errand):
                 self._intake.looked(origin, name, looks, now)
                 self._begin(origin.purse, self._clock(), None)
 
-    def _read(self, origin: Origin, subject: Subject, free: bool, flight: Flight) -> None:  # noqa: FBT001  # bound
-        now = self._clock()
+    def _read(self, errand: Errand, target: Target) -> None:
+        origin, now = errand.origin, self._clock()
         with self._queue:
-            if free and not allowance.affords_first(origin.purse.budget, now):
-                return  # the allowance became known, or was used up, after this was put in the queue
+            subject = origin.subjects.get(target)
+            if subject is None or (errand.free and not allowance.affords_first(origin.purse.budget, now)):
+                return  # it is gone, or the allowance became known or was used up, after this was put in the queue
         sweep = subject.known and now - subject.swept_at >= SWEEP
         history = subject.history  # whoever takes the answer in has it too, unpacked once
         reading = walk(
             origin.provider,
-            subject.target,
+            target,
             history,
             self._rules,
             now - origin.skew,
             short=origin.short,
             swept_at=subject.swept_at - origin.skew if sweep else None,
         )
-        walked = drive(reading, origin.fetch, self._queue, flight)
+        walked = drive(reading, origin.fetch, self._queue, errand)
         with self._queue:
-            if self._wanted(origin, flight) and origin.subjects.get(subject.target) is subject:
+            if self._wanted(errand) and origin.subjects.get(target) is subject:
                 self._intake.read(origin, subject, walked, sweep=sweep, now=now)
 
-    def _wanted(self, origin: Origin, flight: Flight) -> bool:
+    def _wanted(self, errand: Errand) -> bool:
         """Whether what was read is of use: it was not given up, and its source is still read by the same settings."""
-        return not flight.done() and not self._closed and self._origins.get(origin.name) is origin
+        return not errand.ended and not self._closed and self._origins.get(errand.origin.name) is errand.origin
 
     def _observe(self, source: str, seen: Observation) -> None:
         """Count a request, and keep what the answer says of the allowance and of the server's clock."""

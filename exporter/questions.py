@@ -41,6 +41,7 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
         origin.provider.list_of(target) for target, subject in origin.subjects.items() if subject.look is not None
     }
     server_now = now - origin.skew
+    while_running = max(refresh.ttl, RUNNING * refresh.idle_ttl)
     lists: dict[str, float] = {}
     stirred: dict[str, float] = {}
     for target, subject in origin.subjects.items():
@@ -62,7 +63,7 @@ def questions(origin: Origin, refresh: Refresh, now: float) -> Iterator[Question
             accrued=0.0 if covered or early else _accrued(subject, origin.skew, server_now),
             steady=not covered,
             shortest=refresh.ttl,
-            longest=max(refresh.ttl, RUNNING * refresh.idle_ttl) if subject.pulse.unfinished else refresh.idle_ttl,
+            longest=while_running if subject.pulse.unfinished else refresh.idle_ttl,
             asked_at=subject.asked.at,
             stirred_at=stirred_at,
             forced_at=_sweep(subject, refresh, now) if heard_of else subject.wanted_at,

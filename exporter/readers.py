@@ -20,16 +20,50 @@ READ_LIMIT = 90.0
 """Seconds after which a read is given up, whatever it waits for."""
 
 
-class Flight(Future[None]):
-    """One read under way; it ends without a result, and holds an error if it was abandoned or its job raised one."""
+Calls = tuple[Callable[[], None], ...]
+_ENDING = threading.Lock()
+"""Held while a flight is marked as ended, and while somebody asks to be told of that."""
 
-    def __init__(self, job: Callable[["Flight"], None]) -> None:
-        super().__init__()
-        self.job = job
+
+class Flight:
+    """One read under way; it ends without a result, and holds an error if it was abandoned or raised one.
+
+    As many are in the air as targets are due, thousands at times: a future would be ten times as large.
+    """
+
+    __slots__ = ("_calls", "ended", "error", "late", "requests")
+
+    def __init__(self) -> None:
         self.requests = 0
         """How many it has made."""
         self.late = False
         """A scrape has waited for it in vain: no other scrape waits for it again."""
+        self.ended = False
+        self.error: BaseException | None = None
+        self._calls: Calls = ()
+
+    def fly(self) -> None:
+        """Read: in a thread of the readers, outside of any lock."""
+
+    def landed(self) -> None:
+        """Take in that it has ended, before those are told who wait for it."""
+
+    def end(self, error: BaseException | None = None) -> None:
+        """It has ended: to be said once."""
+        with _ENDING:
+            self.ended, self.error = True, error
+            calls, self._calls = (self.landed, *self._calls), ()
+        for call in calls:
+            _error_of(call)
+
+    def when_ended(self, calls: Calls) -> None:
+        """Call these once it has ended, or now if it has. A tuple, for many flights can share it."""
+        with _ENDING:
+            if not self.ended:
+                self._calls += calls
+                return
+        for call in calls:
+            call()
 
 
 class Abandoned(Exception):
@@ -71,15 +105,13 @@ class Readers:
         self._free = 0
         """Threads without a flight, less the flights without a thread."""
 
-    def submit(self, job: Callable[[Flight], None]) -> Flight:
-        """Start the job as soon as a thread is free."""
-        flight = Flight(job)
+    def submit(self, flight: Flight) -> None:
+        """Start the flight as soon as a thread is free."""
         with self._lock:
             self._free -= 1
             if self._free < 0 and self._threads < self._size:
                 self._start_thread()
             self._queue.put(flight)
-        return flight
 
     def drain(self) -> None:
         """The threads do what is in the queue."""
@@ -95,7 +127,7 @@ class Readers:
                 if self._free < 0:
                     self._start_thread()
         for flight in stuck:
-            flight.set_exception(Abandoned(f"no answer within {self._limit:g} s"))
+            flight.end(Abandoned(f"no answer within {self._limit:g} s"))
 
     def close(self) -> None:
         """Let the threads end once they are idle."""
@@ -112,32 +144,25 @@ class Readers:
         while (flight := self._queue.get()) is not None:
             with self._lock:
                 self._running[flight] = self._clock()
-            error = _error_of(flight)
+            error = _error_of(flight.fly)
             with self._lock:
                 if self._running.pop(flight, None) is None:
                     return  # abandoned, and this thread with it
                 self._free += 1
-            _end(flight, error)
+            flight.end(error)
         with self._lock:
             self._threads -= 1
             self._free -= 1
 
 
-def _error_of(flight: Flight) -> BaseException | None:
-    """Do the flight's job; what it raises is its own affair, and the thread goes on."""
+def _error_of(act: Callable[[], None]) -> BaseException | None:
+    """Do that; what it raises is its own affair, and the thread goes on."""
     try:
-        flight.job(flight)
+        act()
     except BaseException as error:  # a thread that ended by it would be missed for ever
         log.exception("a read broke")
         return error
     return None
-
-
-def _end(flight: Flight, error: BaseException | None) -> None:
-    if error is None:
-        flight.set_result(None)
-    else:
-        flight.set_exception(error)
 
 
 class Inline:
@@ -146,17 +171,15 @@ class Inline:
     def __init__(self) -> None:
         self._waiting: deque[Flight] = deque()
 
-    def submit(self, job: Callable[[Flight], None]) -> Flight:
-        """Put the job in the queue."""
-        flight = Flight(job)
+    def submit(self, flight: Flight) -> None:
+        """Put the flight in the queue."""
         self._waiting.append(flight)
-        return flight
 
     def drain(self) -> None:
-        """Do the jobs in the queue, and those that they put there."""
+        """Start the flights in the queue, and those that they put there."""
         while self._waiting:
             flight = self._waiting.popleft()
-            _end(flight, _error_of(flight))
+            flight.end(_error_of(flight.fly))
 
     def reap(self) -> None:
         """Nothing is ever stuck."""
@@ -177,10 +200,11 @@ class Round:
         self.done.set_running_or_notify_cancel()
         if not self._left:
             self.done.set_result(None)
+        told: Calls = (self._one_ended,)
         for flight in self._flights:
-            flight.add_done_callback(self._one_ended)
+            flight.when_ended(told)
 
-    def _one_ended(self, _flight: Future[None]) -> None:
+    def _one_ended(self) -> None:
         with self._lock:
             self._left -= 1
             last = not self._left
@@ -190,7 +214,7 @@ class Round:
     def give_up(self) -> None:
         """Mark what has not ended as late."""
         for flight in self._flights:
-            flight.late = not flight.done()
+            flight.late = not flight.ended
 
 
 def drive(
@@ -205,7 +229,7 @@ def drive(
             except StopIteration as end:
                 result: T = end.value
                 return result
-        if flight.done():
+        if flight.ended:
             raise Abandoned  # nobody waits for the rest of it
         flight.requests += 1
         try:

@@ -5,7 +5,7 @@ an overlap, and no deeper; what is known to run beyond is asked one by one.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf
@@ -36,7 +36,7 @@ DISORDER = 60.0
 class Walked:
     """What a walk brought."""
 
-    sights: tuple[Sight, ...]
+    sights: Sequence[Sight]
     gone: frozenset[str]
     """Ids of builds that are no more."""
     rejected: tuple[Rejected, ...]
@@ -189,7 +189,7 @@ def _deep_enough(met: _Met, history: History, rules: Rules, floor: float, now: f
 
 def _walked(met: _Met, history: History, now: float, *, missed: bool) -> Walked:
     return Walked(
-        sights=tuple((build, now) for build in met.builds),
+        sights=[(build, now) for build in met.builds],
         gone=frozenset(met.gone),
         rejected=tuple(met.rejected),
         mark=max([history.mark, *(build.created_at for build in met.builds)]),

@@ -32,6 +32,23 @@ class Gate:
         assert self.open.wait(PATIENCE)
 
 
+class Job(Flight):
+    """A flight that does what it is given."""
+
+    def __init__(self, job: Callable[[Flight], object]) -> None:
+        super().__init__()
+        self._job = job
+
+    def fly(self) -> None:
+        self._job(self)
+
+
+def submit(readers: Readers | Inline, job: Callable[[Flight], object]) -> Flight:
+    flight = Job(job)
+    readers.submit(flight)
+    return flight
+
+
 def nothing(_flight: Flight) -> None:
     pass
 
@@ -41,7 +58,7 @@ def breaking(_flight: Flight) -> None:
 
 
 def ended(*flights: Flight) -> bool:
-    return not wait(flights, PATIENCE).not_done
+    return not wait([Round(flights).done], PATIENCE).not_done
 
 
 @pytest.fixture
@@ -78,9 +95,9 @@ def make_readers(clock: Clock) -> Iterator[Callable[[int], Readers]]:
 
 def test_as_many_reads_as_may_run_side_by_side(make_readers: Callable[[int], Readers]) -> None:
     readers, together = make_readers(3), threading.Barrier(3)
-    flights = [readers.submit(lambda _flight: _met(together)) for _ in range(3)]
+    flights = [submit(readers, lambda _flight: _met(together)) for _ in range(3)]
     assert ended(*flights)
-    assert not any(flight.exception() for flight in flights)
+    assert not any(flight.error for flight in flights)
 
 
 def _met(barrier: threading.Barrier) -> None:
@@ -98,7 +115,7 @@ def test_no_more_reads_run_than_may(make_readers: Callable[[int], Readers]) -> N
         with lock:
             running -= 1
 
-    assert ended(*(readers.submit(job) for _ in range(300)))
+    assert ended(*(submit(readers, job) for _ in range(300)))
     assert 1 <= most <= 3
 
 
@@ -107,7 +124,7 @@ def test_the_next_read_waits_until_one_of_them_ends(
 ) -> None:
     readers, first, second, third = make_readers(2), gates(), gates(), gates()
     for gate in (first, second, third):
-        readers.submit(gate)
+        submit(readers, gate)
     assert first.entered.wait(PATIENCE)
     assert second.entered.wait(PATIENCE)
     assert not third.entered.is_set()
@@ -121,16 +138,16 @@ def test_no_read_waits_for_another_while_a_thread_may_be_started(
     # A thread that has just taken a read is busy, whatever it has had time to tell.
     for _ in range(200):
         readers, stuck = make_readers(2), gates()
-        assert ended(readers.submit(nothing))
-        readers.submit(stuck)
-        assert ended(readers.submit(nothing))
+        assert ended(submit(readers, nothing))
+        submit(readers, stuck)
+        assert ended(submit(readers, nothing))
         stuck.open.set()
 
 
 def test_an_idle_thread_takes_the_next_read(make_readers: Callable[[int], Readers]) -> None:
     readers, threads = make_readers(3), set[int]()
     for _ in range(5):
-        assert ended(readers.submit(lambda _flight: threads.add(threading.get_ident())))
+        assert ended(submit(readers, lambda _flight: threads.add(threading.get_ident())))
     assert len(threads) == 1
 
 
@@ -138,19 +155,20 @@ def test_what_is_stuck_is_abandoned_and_another_thread_takes_its_place(
     make_readers: Callable[[int], Readers], gates: Callable[[], Gate], clock: Clock
 ) -> None:
     readers, stuck = make_readers(1), gates()
-    flight = readers.submit(stuck)
+    flight = submit(readers, stuck)
     assert stuck.entered.wait(PATIENCE)
-    waiting = readers.submit(nothing)
+    waiting = submit(readers, nothing)
     clock.now = 90.0
     readers.reap()
-    assert not flight.done()
+    assert not flight.ended
     clock.now = 90.1
     readers.reap()
-    assert isinstance(flight.exception(PATIENCE), Abandoned)
-    assert str(flight.exception()) == "no answer within 90 s"
+    assert ended(flight)
+    assert isinstance(flight.error, Abandoned)
+    assert str(flight.error) == "no answer within 90 s"
     assert ended(waiting)
     readers.reap()
-    assert ended(readers.submit(nothing))
+    assert ended(submit(readers, nothing))
 
 
 def test_an_abandoned_read_that_comes_back_changes_nothing(
@@ -162,17 +180,17 @@ def test_an_abandoned_read_that_comes_back_changes_nothing(
         threads.append(threading.current_thread())
         stuck(flight)
 
-    flight = readers.submit(job)
+    flight = submit(readers, job)
     assert stuck.entered.wait(PATIENCE)
     clock.now = 100.0
     readers.reap()
     stuck.open.set()
     threads[0].join(PATIENCE)
     assert not threads[0].is_alive()
-    assert isinstance(flight.exception(), Abandoned)
+    assert isinstance(flight.error, Abandoned)
     first, second = gates(), gates()
-    readers.submit(first)
-    readers.submit(second)
+    submit(readers, first)
+    submit(readers, second)
     assert first.entered.wait(PATIENCE)
     assert not second.entered.is_set()
 
@@ -181,25 +199,26 @@ def test_a_read_that_waits_for_a_thread_is_not_stuck(
     make_readers: Callable[[int], Readers], gates: Callable[[], Gate], clock: Clock
 ) -> None:
     readers, stuck, quick = make_readers(1), gates(), gates()
-    readers.submit(stuck)
+    submit(readers, stuck)
     assert stuck.entered.wait(PATIENCE)
-    waiting = readers.submit(quick)
+    waiting = submit(readers, quick)
     clock.now = 100.0
     readers.reap()
     assert quick.entered.wait(PATIENCE)
     readers.reap()
-    assert not waiting.done()
+    assert not waiting.ended
     quick.open.set()
     assert ended(waiting)
-    assert waiting.exception() is None
+    assert waiting.error is None
 
 
 def test_a_job_that_raises_ends_its_flight_and_not_its_thread(make_readers: Callable[[int], Readers]) -> None:
     readers, threads = make_readers(1), set[int]()
     for _ in range(3):
-        flight = readers.submit(breaking)
-        assert isinstance(flight.exception(PATIENCE), ValueError)
-        assert ended(readers.submit(lambda _flight: threads.add(threading.get_ident())))
+        flight = submit(readers, breaking)
+        assert ended(flight)
+        assert isinstance(flight.error, ValueError)
+        assert ended(submit(readers, lambda _flight: threads.add(threading.get_ident())))
     assert len(threads) == 1
 
 
@@ -212,8 +231,8 @@ def test_threads_end_once_what_was_asked_is_done(clock: Clock, gates: Callable[[
         together.wait(PATIENCE)
         gate(flight)
 
-    flights = [readers.submit(job) for _ in range(2)]
-    last = readers.submit(nothing)
+    flights = [submit(readers, job) for _ in range(2)]
+    last = submit(readers, nothing)
     readers.close()
     gate.open.set()
     assert ended(*flights, last)
@@ -224,21 +243,21 @@ def test_threads_end_once_what_was_asked_is_done(clock: Clock, gates: Callable[[
 
 def test_threads_hold_up_no_exit(make_readers: Callable[[int], Readers]) -> None:
     daemons: list[bool] = []
-    assert ended(make_readers(1).submit(lambda _flight: daemons.append(threading.current_thread().daemon)))
+    assert ended(submit(make_readers(1), lambda _flight: daemons.append(threading.current_thread().daemon)))
     assert daemons == [True]
 
 
 def test_inline_readers_read_one_after_the_other_once_they_are_told_to() -> None:
     readers, done = Inline(), list[Flight]()
-    flights = [readers.submit(done.append), readers.submit(done.append)]
+    flights = [submit(readers, done.append), submit(readers, done.append)]
     assert done == []
-    assert not any(flight.done() for flight in flights)
+    assert not any(flight.ended for flight in flights)
     readers.drain()
     assert done == flights
-    assert all(flight.done() for flight in flights)
-    broken = readers.submit(breaking)
+    assert all(flight.ended for flight in flights)
+    broken = submit(readers, breaking)
     readers.drain()
-    assert isinstance(broken.exception(), ValueError)
+    assert isinstance(broken.error, ValueError)
     readers.reap()
     readers.close()
 
@@ -247,25 +266,54 @@ def test_a_job_of_inline_readers_may_put_another_in_the_queue() -> None:
     readers, order = Inline(), list[str]()
 
     def first(_flight: Flight) -> None:
-        readers.submit(lambda _flight: order.append("second"))
+        submit(readers, lambda _flight: order.append("second"))
         order.append("first")
 
-    flight = readers.submit(first)
+    flight = submit(readers, first)
     readers.drain()
     assert order == ["first", "second"]
-    assert flight.done()
+    assert flight.ended
+
+
+# Flights
+
+
+class Landing(Flight):
+    """A flight that notes when it has landed, and stumbles."""
+
+    def __init__(self, order: list[str]) -> None:
+        super().__init__()
+        self.order = order
+
+    def landed(self) -> None:
+        assert self.ended
+        self.order.append("landed")
+        raise ValueError("stumbled")
+
+
+def test_that_a_flight_has_ended_is_taken_in_before_others_are_told_and_whatever_goes_wrong_by_that() -> None:
+    order: list[str] = []
+    flight = Landing(order)
+    flight.when_ended((lambda: order.append("first"), lambda: order.append(str(1 / 0))))
+    flight.when_ended((lambda: order.append("second"),))
+    assert order == []
+    flight.end()
+    assert order == ["landed", "first", "second"]
+    flight.when_ended((lambda: order.append("third"),))
+    assert order == ["landed", "first", "second", "third"]
+    assert flight.error is None
 
 
 # Rounds
 
 
 def test_a_round_ends_when_all_of_its_reads_have() -> None:
-    flights = [Flight(nothing) for _ in range(3)]
+    flights = [Flight() for _ in range(3)]
     asked = Round(flights)
-    flights[0].set_result(None)
-    flights[2].set_exception(Abandoned())
+    flights[0].end()
+    flights[2].end(Abandoned())
     assert not asked.done.done()
-    flights[1].set_result(None)
+    flights[1].end()
     assert asked.done.done()
     assert asked.done.exception() is None
 
@@ -275,32 +323,32 @@ def test_a_round_of_nothing_has_ended() -> None:
 
 
 def test_a_round_of_what_has_landed_has_ended() -> None:
-    flight = Flight(nothing)
-    flight.set_result(None)
+    flight = Flight()
+    flight.end()
     assert Round([flight]).done.done()
 
 
 def test_a_late_read_is_not_waited_for_again() -> None:
-    late, landed = Flight(nothing), Flight(nothing)
+    late, landed = Flight(), Flight()
     asked = Round([late, landed])
-    landed.set_result(None)
+    landed.end()
     asked.give_up()
     assert (late.late, landed.late) == (True, False)
     assert Round([late]).done.done()
-    other = Flight(nothing)
+    other = Flight()
     again = Round([late, other])
     assert not again.done.done()
-    other.set_result(None)
+    other.end()
     assert again.done.done()
-    late.set_result(None)
+    late.end()
     assert asked.done.done()
 
 
 def test_nobody_who_waits_for_a_round_can_break_it_for_the_others() -> None:
-    flight = Flight(nothing)
+    flight = Flight()
     asked = Round([flight])
     assert not asked.done.cancel()
-    flight.set_result(None)
+    flight.end()
     assert asked.done.result(0) is None
 
 

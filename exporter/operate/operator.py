@@ -211,7 +211,7 @@ class Operator:
             records.update(records_in(answer))
             return answer
 
-        return drive(reading, fetched, nullcontext(), Flight(lambda _: None))
+        return drive(reading, fetched, nullcontext(), Flight())
 
     def _not_found(self, target: Target, error: NotFound, else_said: str) -> Exception:
         """What is not there: the target, or what is asked of it."""
