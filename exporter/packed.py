@@ -5,17 +5,21 @@ import pickle
 import re
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields
 from math import isnan, nan
-from typing import Any
+from operator import attrgetter
+from typing import Any, ClassVar
 from weakref import ref
 
 from isal import isal_zlib
 
 from exporter.build import Build, Outcome
-from exporter.pieces import LEVEL, fitted
-from exporter.window import History, Row
+from exporter.pieces import LEVEL
+from exporter.shelf import Store
+from exporter.window import History, Past, Row
 
+HISTORIES = 64
+"""Kept together, half a megabyte of them: a change moves what stands behind it."""
 _TIMES = ("created_at", "started_at", "concluded_at")
 _DOUBLE = 8
 """Bytes."""
@@ -23,15 +27,20 @@ _DIGITS = 40
 """Of a sha."""
 _HEX = re.compile("[0-9a-f]*")
 _OUTCOMES = {str(outcome): outcome for outcome in Outcome}
+_REST = [field.name for field in fields(History) if field.name not in {"rows", "past"}]
+# Told by name: what dataclasses tell pickle of themselves is found out anew each time, in five times the time.
+_rest_of = attrgetter(*_REST)
+_past_of = attrgetter(*[field.name for field in fields(Past)])
 
 
 class Packed:
     """A history that nobody looks at; whoever does is given it whole, and shares it with all who do at the time."""
 
-    __slots__ = ("_bytes", "_live", "baseline", "cut_at", "empty", "unfinished")
+    _store: ClassVar = Store(HISTORIES)
+    __slots__ = ("_live", "_place", "baseline", "cut_at", "empty", "unfinished")
 
     def __init__(self, history: History) -> None:
-        self._bytes = fitted(isal_zlib.compress(_dumped(history), LEVEL))
+        self._place = self._store.put(isal_zlib.compress(_dumped(history), LEVEL))
         self._live = ref(history)
         self.baseline: float | None = history.baseline
         """As of the history."""
@@ -42,12 +51,16 @@ class Packed:
         self.empty: bool = not history.rows
         """Whether it has no builds."""
 
+    def __del__(self) -> None:
+        """Let go of the memory."""
+        self._store.drop(self._place)
+
     @property
     def history(self) -> History:
         """All of it."""
         history = self._live()
         if history is None:
-            history = _loaded(isal_zlib.decompress(self._bytes))
+            history = _loaded(isal_zlib.decompress(self._store.get(self._place)))
             self._live = ref(history)
         return history
 
@@ -64,22 +77,26 @@ def _dumped(history: History) -> bytes:
         )
         columns["sha"] = _as_bytes(columns["sha"])
         columns |= {name: _planes(columns[name]) for name in _TIMES}
-    seen = list(zip(*[(row.seen_at, row.counted, row.shown) for row in rows], strict=True))
-    return marshal.dumps((columns, seen, pickle.dumps(replace(history, rows={}), pickle.HIGHEST_PROTOCOL)))
+    seen = _planes([row.seen_at for row in rows]), bytes([row.counted for row in rows]), [row.shown for row in rows]
+    rest = _rest_of(history), {group: _past_of(past) for group, past in history.past.items()}
+    return marshal.dumps((columns, seen, pickle.dumps(rest, pickle.HIGHEST_PROTOCOL)))
 
 
 def _loaded(dumped: bytes) -> History:
-    columns, seen, rest = marshal.loads(dumped)  # noqa: S302  # dumped above, never from outside
-    history: History = pickle.loads(rest)  # noqa: S301  # the same
-    if not columns:
-        return history
-    ids = columns["id"]
-    columns["outcome"] = [_OUTCOMES[outcome] for outcome in columns["outcome"]]
-    columns["run"] = [id_ if run is None else run for run, id_ in zip(columns["run"], ids, strict=True)]
-    columns["sha"] = _as_text(columns["sha"])
-    columns |= {name: _times(columns[name]) for name in _TIMES}
-    builds = map(Build._make, zip(*columns.values(), strict=True))
-    return replace(history, rows=dict(zip(ids, map(Row, builds, *seen), strict=True)))
+    columns, (seen_at, counted, shown), packed = marshal.loads(dumped)  # noqa: S302  # dumped above, never from outside
+    rest, past = pickle.loads(packed)  # noqa: S301  # the same
+    rows = {}
+    if columns:
+        ids = columns["id"]
+        columns["outcome"] = [_OUTCOMES[outcome] for outcome in columns["outcome"]]
+        columns["run"] = [id_ if run is None else run for run, id_ in zip(columns["run"], ids, strict=True)]
+        columns["sha"] = _as_text(columns["sha"])
+        columns |= {name: _times(columns[name]) for name in _TIMES}
+        builds = map(Build._make, zip(*columns.values(), strict=True))
+        seen = zip(builds, _times(seen_at), counted, shown, strict=True)
+        rows = dict(zip(ids, map(Row._make, seen), strict=True))
+    known = {group: Past(*values) for group, values in past.items()}
+    return History(rows=rows, past=known, **dict(zip(_REST, rest, strict=True)))
 
 
 def _as_bytes(shas: tuple[str, ...]) -> bytes | tuple[str, ...]:

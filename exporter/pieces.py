@@ -9,11 +9,16 @@ reading behind the first.
 import struct
 import zlib
 from array import array
+from collections.abc import Sequence
 
 from isal import isal_zlib
 
+from exporter.shelf import Shelf
+
 BLOCK = 16
 """Pieces whose checksums are combined in advance: a change costs one block and the row of blocks, not all pieces."""
+PIECES = 256
+"""Kept together: of fewer, the page of memory in which they end is a larger part; of more, a change moves more."""
 LEVEL = 1
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _WINDOW = -15
@@ -26,7 +31,7 @@ class Member:
     """One gzip member that is put together."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = [_HEADER]
+        self._parts: list[bytes | memoryview] = [_HEADER]
         self._crc = 0
         self._size = 0
 
@@ -34,7 +39,7 @@ class Member:
         """Lines of this moment, which are not kept."""
         self.extend([deflated(lines)], isal_zlib.crc32(lines), len(lines))
 
-    def extend(self, pieces: list[bytes], crc: int, size: int) -> None:
+    def extend(self, pieces: Sequence[bytes | memoryview], crc: int, size: int) -> None:
         """Pieces that are kept, with the checksum and the length of their lines."""
         self._parts += pieces
         self._crc = isal_zlib.crc32_combine(self._crc, crc, size)
@@ -50,23 +55,23 @@ class Column:
     """The lines of one family: a piece a target, by the target's place; an empty one where it has none."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces = Shelf(PIECES)
         self._crcs = array("I")
         self._sizes = array("I")
-        self._blocks: dict[int, tuple[int, int]] = {}
+        """Of the lines of each piece."""
+        self._block_crcs = array("I")
+        self._block_sizes = array("Q")
+        self._combined = bytearray()
+        """Whether those of the block are of its pieces as they are now."""
 
     def put(self, place: int, lines: bytes) -> None:
         """Keep the lines at that place instead of those that were there."""
-        missing = place + 1 - len(self._crcs)
-        if missing > 0:
-            self._pieces += [b""] * missing
-            self._crcs.extend([0] * missing)
-            self._sizes.extend([0] * missing)
+        self._reach(place)
         crc = isal_zlib.crc32(lines)
         if (self._crcs[place], self._sizes[place]) != (crc, len(lines)):
             self._pieces[place] = _kept(lines) if lines else b""
             self._crcs[place], self._sizes[place] = crc, len(lines)
-            self._blocks.pop(place // BLOCK, None)
+            self._combined[place // BLOCK] = False
 
     def __bool__(self) -> bool:
         """Whether any target has lines."""
@@ -75,22 +80,32 @@ class Column:
     def add_to(self, member: Member) -> None:
         """Add all pieces."""
         crc = size = 0
-        for block in range((len(self._crcs) + BLOCK - 1) // BLOCK):
-            known = self._blocks.get(block)
-            if known is None:
-                known = self._blocks[block] = self._combined(block)
-            crc = isal_zlib.crc32_combine(crc, *known)
-            size += known[1]
-        member.extend(self._pieces, crc, size)
+        for block, combined in enumerate(self._combined):
+            if not combined:
+                self._combine(block)
+            length = self._block_sizes[block]
+            crc = isal_zlib.crc32_combine(crc, self._block_crcs[block], length)
+            size += length
+        member.extend(self._pieces.whole, crc, size)
 
-    def _combined(self, block: int) -> tuple[int, int]:
+    def _combine(self, block: int) -> None:
         crc = size = 0
         of_block = slice(block * BLOCK, (block + 1) * BLOCK)
         for one, length in zip(self._crcs[of_block], self._sizes[of_block], strict=True):
             if length:
                 crc = isal_zlib.crc32_combine(crc, one, length)
                 size += length
-        return crc, size
+        self._block_crcs[block], self._block_sizes[block], self._combined[block] = crc, size, True
+
+    def _reach(self, place: int) -> None:
+        """Make all places up to that one."""
+        places = [0] * (place + 1 - len(self._crcs))
+        blocks = [0] * (place // BLOCK + 1 - len(self._combined))
+        self._crcs.extend(places)
+        self._sizes.extend(places)
+        self._block_crcs.extend(blocks)
+        self._block_sizes.extend(blocks)
+        self._combined.extend(blocks)
 
 
 def deflated(lines: bytes) -> bytes:
@@ -103,15 +118,7 @@ def deflated(lines: bytes) -> bytes:
 def _kept(lines: bytes) -> bytes:
     """The same, smaller by an eighth, in twice the time: for what is compressed once and sent often."""
     packing = zlib.compressobj(_SMALL_LEVEL, zlib.DEFLATED, _SMALL_WINDOW, _SMALL_MEMORY)
-    return fitted(packing.compress(lines) + packing.flush(zlib.Z_FULL_FLUSH))
-
-
-def fitted(packed: bytes) -> bytes:
-    """The same bytes in memory of their size: what a compressor gives is the beginning of a larger buffer.
-
-    The rest of that is given back, but all that is kept stands scattered: the holes took as much as what is kept.
-    """
-    return bytes(memoryview(packed))
+    return packing.compress(lines) + packing.flush(zlib.Z_FULL_FLUSH)
 
 
 def _ended() -> bytes:

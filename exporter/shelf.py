@@ -1,0 +1,110 @@
+"""Byte strings kept one behind the other, in few large pieces of memory.
+
+Thousands of them that change their sizes, each in memory of its own, leave holes between them: those came to an eighth
+of all that the targets take.
+"""
+
+import threading
+from array import array
+from mmap import ACCESS_COPY, mmap
+
+_LEAST = 1 << 16
+"""Bytes of a piece of memory; only what is written to is taken."""
+
+
+class Shelf:
+    """A byte string a place, an empty one where none was put."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        """Places a board."""
+        self._lengths = array("I")
+        self._boards: list[_Board] = []
+
+    def __len__(self) -> int:
+        """How many places there are."""
+        return len(self._lengths)
+
+    def __getitem__(self, place: int) -> bytes:
+        """What is kept at that place, which there is."""
+        board, start, end = self._span(place)
+        return board.memory[start:end]
+
+    def __setitem__(self, place: int, kept: bytes) -> None:
+        """Keep that at that place, and no longer what was there; where there is no such place, it is made."""
+        missing = place + 1 - len(self._lengths)
+        if missing > 0:
+            self._lengths.extend([0] * missing)
+            self._boards += [_Board() for _ in range(place // self._width + 1 - len(self._boards))]
+        board, start, end = self._span(place)
+        board.put(start, end, kept)
+        self._lengths[place] = len(kept)
+
+    @property
+    def whole(self) -> list[memoryview]:
+        """All that is kept, in the order of the places, until something is put."""
+        return [memoryview(board.memory)[: board.used] for board in self._boards]
+
+    @property
+    def room(self) -> int:
+        """How many bytes it may take at most."""
+        return sum(len(board.memory) for board in self._boards)
+
+    def _span(self, place: int) -> tuple["_Board", int, int]:
+        board = place // self._width
+        start = sum(self._lengths[board * self._width : place])
+        return self._boards[board], start, start + self._lengths[place]
+
+
+class _Board:
+    """A piece of memory, from the system and not from the heap: there it would leave a hole when it grows."""
+
+    __slots__ = ("memory", "used")
+
+    def __init__(self) -> None:
+        self.memory = mmap(-1, _LEAST, access=ACCESS_COPY)
+        self.used = 0
+
+    def put(self, start: int, end: int, kept: bytes) -> None:
+        """Put that between start and end, and move what stands behind it."""
+        behind = start + len(kept)
+        used, size = behind + self.used - end, len(self.memory)
+        if used > size or used * 4 < size > _LEAST:
+            before, self.memory = memoryview(self.memory), mmap(-1, max(_LEAST, used * 2), access=ACCESS_COPY)
+            self.memory[:start] = before[:start]
+            self.memory[behind:used] = before[end : self.used]
+        else:
+            self.memory.move(behind, end, self.used - end)
+        self.memory[start:behind] = kept
+        self.used = used
+
+
+class Store:
+    """Byte strings that come and go in any order and from any thread."""
+
+    def __init__(self, width: int) -> None:
+        self.shelf = Shelf(width)
+        self._lock = threading.Lock()
+        self._free: list[int] = []
+        self._dropped: list[int] = []
+        """Places whose strings nobody needs any more, but which are not empty yet."""
+
+    def put(self, kept: bytes) -> int:
+        """Keep that, and tell its place."""
+        with self._lock:
+            while self._dropped:
+                self._free.append(self._dropped.pop())
+                if self._dropped:  # the last is taken at once
+                    self.shelf[self._free[-1]] = b""
+            place = self._free.pop() if self._free else len(self.shelf)
+            self.shelf[place] = kept
+            return place
+
+    def get(self, place: int) -> bytes:
+        """What was put there."""
+        with self._lock:
+            return self.shelf[place]
+
+    def drop(self, place: int) -> None:
+        """Let go of what was put there. It waits for nothing, so that a finalizer can call it at any moment."""
+        self._dropped.append(place)
