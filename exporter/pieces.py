@@ -31,7 +31,7 @@ class Member:
     """One gzip member that is put together."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes | memoryview] = [_HEADER]
+        self._parts: list[bytes | bytearray | memoryview] = [_HEADER]
         self._crc = 0
         self._size = 0
 
@@ -39,7 +39,7 @@ class Member:
         """Lines of this moment, which are not kept."""
         self.extend([deflated(lines)], isal_zlib.crc32(lines), len(lines))
 
-    def extend(self, pieces: Sequence[bytes | memoryview], crc: int, size: int) -> None:
+    def extend(self, pieces: Sequence[bytes | bytearray | memoryview], crc: int, size: int) -> None:
         """Pieces that are kept, with the checksum and the length of their lines."""
         self._parts += pieces
         self._crc = isal_zlib.crc32_combine(self._crc, crc, size)

@@ -8,8 +8,8 @@ import threading
 from array import array
 from mmap import ACCESS_COPY, mmap
 
-_LEAST = 1 << 16
-"""Bytes of a piece of memory; only what is written to is taken."""
+LARGE = 1 << 17
+"""Bytes of what is taken from the system: in the heap it would leave a hole of its size wherever it grows."""
 
 
 class Shelf:
@@ -28,7 +28,7 @@ class Shelf:
     def __getitem__(self, place: int) -> bytes:
         """What is kept at that place, which there is."""
         board, start, end = self._span(place)
-        return board.memory[start:end]
+        return board[start:end]
 
     def __setitem__(self, place: int, kept: bytes) -> None:
         """Keep that at that place, and no longer what was there; where there is no such place, it is made."""
@@ -41,14 +41,14 @@ class Shelf:
         self._lengths[place] = len(kept)
 
     @property
-    def whole(self) -> list[memoryview]:
+    def whole(self) -> list[bytearray | memoryview]:
         """All that is kept, in the order of the places, until something is put."""
-        return [memoryview(board.memory)[: board.used] for board in self._boards]
+        return [board.whole for board in self._boards]
 
     @property
     def room(self) -> int:
         """How many bytes it may take at most."""
-        return sum(len(board.memory) for board in self._boards)
+        return sum(board.room for board in self._boards)
 
     def _span(self, place: int) -> tuple["_Board", int, int]:
         board = place // self._width
@@ -57,26 +57,49 @@ class Shelf:
 
 
 class _Board:
-    """A piece of memory, from the system and not from the heap: there it would leave a hole when it grows."""
+    """What is kept of some places; what stands behind a change is moved."""
 
-    __slots__ = ("memory", "used")
+    __slots__ = ("_large", "_small", "_used")
 
     def __init__(self) -> None:
-        self.memory = mmap(-1, _LEAST, access=ACCESS_COPY)
-        self.used = 0
+        self._small = bytearray()
+        self._large: mmap | None = None
+        """Holds it instead, as soon as that is `LARGE`."""
+        self._used = 0
+
+    def __getitem__(self, span: slice) -> bytes:
+        return self._large[span] if self._large else bytes(self._small[span])
 
     def put(self, start: int, end: int, kept: bytes) -> None:
-        """Put that between start and end, and move what stands behind it."""
+        """Put that between start and end."""
         behind = start + len(kept)
-        used, size = behind + self.used - end, len(self.memory)
-        if used > size or used * 4 < size > _LEAST:
-            before, self.memory = memoryview(self.memory), mmap(-1, max(_LEAST, used * 2), access=ACCESS_COPY)
-            self.memory[:start] = before[:start]
-            self.memory[behind:used] = before[end : self.used]
+        used = behind + self._used - end
+        if not (used <= len(self._large) <= used * 4 if self._large else used < LARGE):
+            before = memoryview(self.whole)
+            self._move(bytearray().join([before[:start], kept, before[end:]]))
+        elif self._large:
+            self._large.move(behind, end, self._used - end)
+            self._large[start:behind] = kept
         else:
-            self.memory.move(behind, end, self.used - end)
-        self.memory[start:behind] = kept
-        self.used = used
+            self._small[start:end] = kept
+        self._used = used
+
+    def _move(self, whole: bytearray) -> None:
+        if len(whole) < LARGE:
+            self._small, self._large = whole, None
+        else:
+            self._small, self._large = bytearray(), mmap(-1, len(whole) * 2, access=ACCESS_COPY)
+            self._large[: len(whole)] = whole  # only what is written to is taken
+
+    @property
+    def whole(self) -> bytearray | memoryview:
+        """What is kept."""
+        return memoryview(self._large)[: self._used] if self._large else self._small
+
+    @property
+    def room(self) -> int:
+        """How many bytes it may take."""
+        return len(self._large) if self._large else self._small.__alloc__()
 
 
 class Store:

@@ -16,7 +16,7 @@ from bench.table import Cell, Figure, Row
 from exporter.process import settle
 
 SIZES = (1000, 10_000)
-ROUNDS = (100, 2)
+ROUNDS = (100, 10)
 """Further ones, of each size."""
 MOST = 20.0
 """KiB a target."""
@@ -29,9 +29,9 @@ TEXT = """The exporter's own code in a process of its own, which reads the made-
 answered one scrape before, for the text format. Each target has {builds} builds in two branch labels, so that both
 windows are full with 100. A target's share is what the process has more after all is read than before, and what a
 scrape left: resident memory, and of that what it shares with no other process (USS). Then every target has a build
-more, is read and rendered, round after round, with a scrape in each; the change is the largest of any round's USS
-over that after the first read, less what the process had empty. Histories themselves grow in these rounds, for what
-is summed up of builds that were cut comes to them, an entry for each bucket of a histogram at most. Medians of {runs}
+more, is read and rendered, round after round, with a scrape in each; the change is the largest of any round's resident
+memory over that after the first read, less what the process had empty. Histories themselves grow in these rounds by a
+hundredth, for what is summed up of builds that were cut comes to them. Medians of {runs}
 processes of {small:,} targets, and one of {large:,}."""
 
 
@@ -54,17 +54,16 @@ def measure(scale: Scale) -> Section:
 def _row(name: str, found: list[dict[str, list[float]]], *, limited: bool) -> Row:
     resident = median((one["resident"][1] - one["resident"][0]) / one["targets"][0] for one in found)
     own = median((one["own"][1] - one["own"][0]) / one["targets"][0] for one in found)
-    rounds = found[0]["own"][2:]
+    empty, after, *later = found[0]["resident"]
     cells: dict[str, Cell] = {
         "empty process": Figure(median(one["own"][0] for one in found) / 1024, " MiB"),
         "after reading": Figure(median(one["own"][1] for one in found) / 1024, " MiB"),
         "resident, a target": Figure(resident, " KiB", MOST if limited else None, 1),
         "own (USS), a target": Figure(own, " KiB", None, 1),
     }
-    if rounds:
-        empty, after, *later = found[0]["own"]
+    if later:
         grown = (max(later) - after) / (after - empty) * 100
-        cells["rounds"] = f"{len(rounds)}"
+        cells["rounds"] = f"{len(later)}"
         cells["most over the first read"] = Figure(grown, " %", FLAT, 1)
         if len(later) > SETTLED:
             since = (later[-1] - later[SETTLED - 1]) / (after - empty) * 100
