@@ -20,7 +20,7 @@ from exporter.build import Target
 from exporter.cadence import Key, Question
 from exporter.deliveries import Result
 from exporter.display import Display
-from exporter.errand import Errand
+from exporter.errands import Batch, Errand, Round, UnderWay
 from exporter.errors import RateLimited, Unreachable
 from exporter.exposition import Format
 from exporter.fetch import Observation
@@ -29,7 +29,7 @@ from exporter.known import Known, known
 from exporter.meters import Live, Meters, gauge, source_families
 from exporter.providers import Look
 from exporter.questions import Report, concerns, questions, report, source_of
-from exporter.readers import Inline, Readers, Round, Turnstile, drive
+from exporter.readers import Inline, Readers, Turnstile, drive
 from exporter.settings import Settings
 from exporter.source import (
     Connect,
@@ -71,7 +71,7 @@ class Collector:
         self._connect = connect
         self._lock = threading.RLock()
         self._queue = Turnstile(self._lock)
-        self._flights: dict[Key, Errand] = {}
+        self._under_way = UnderWay()
         self._started_at = clock()
         self.meters = Meters()
         self.meters.registry.register(Live(self.live))
@@ -88,7 +88,7 @@ class Collector:
             now = self._clock()
             self._settings = settings
             self._rules = rules_of(settings)
-            self._flights = {}  # what is under way is read by the old settings: nobody waits for it any more
+            self._under_way.clear()  # it is read by the old settings
             self._origins, self._purses = {}, {}
             for source in settings.sources:
                 observe = partial(self._observe, source.name)
@@ -129,10 +129,15 @@ class Collector:
                 self._cut(origin, now)
             for purse in {id(origin.purse): origin.purse for origin in self._origins.values()}.values():
                 self._begin(purse, now, only)
-            asked = Round([self._flights[key] for key in self._flights if concerns(self._origins, key, only)])
+            asked = self._under_way.round(lambda key: concerns(self._origins, key, only))
         for origin in list(self._origins.values()):
             origin.readers.drain()
         return asked
+
+    def give_up(self, asked: Round) -> None:
+        """Wait no longer for what is left of that; no other scrape waits for it again."""
+        with self._lock:
+            self._under_way.give_up(asked)
 
     def _cut(self, origin: Origin, now: float) -> None:
         for subject in origin.subjects.values():
@@ -148,9 +153,7 @@ class Collector:
         chosen = deque(cadence.plan(self._possible(purse, now, only), purse.budget, now))
         for source in {source_of(question.key) for question in chosen}:
             self._origins[source].begin_round()
-        while chosen:  # each makes room for its errand
-            question = chosen.popleft()
-            self._send(self._origins[source_of(question.key)], question, only)
+        self._send(chosen, only)
 
     def _of(self, purse: Purse) -> list[Origin]:
         return [origin for origin in self._origins.values() if origin.purse is purse]
@@ -159,27 +162,32 @@ class Collector:
         """What could be asked now of the sources that share a purse."""
         for origin in self._of(purse):
             for question in questions(origin, self._settings.refresh, now):
-                if question.key not in self._flights and concerns(self._origins, question.key, only):
+                if question.key not in self._under_way and concerns(self._origins, question.key, only):
                     yield question
 
     def _begin_first(self, origin: Origin, found: Iterable[Target], only: Target | None) -> None:
         """Read what discovery has just found, while it goes on."""
         refresh, now = self._settings.refresh, self._clock()
         wanted = [target for target in found if only is None or only == target]
-        firsts = [Question(target, refresh.ttl, refresh.idle_ttl) for target in wanted if target not in self._flights]
-        for question in cadence.plan(firsts, origin.purse.budget, now):
-            self._send(origin, question, only)
+        firsts = [Question(target, refresh.ttl, refresh.idle_ttl) for target in wanted if target not in self._under_way]
+        self._send(deque(cadence.plan(firsts, origin.purse.budget, now)), only)
 
-    def _send(self, origin: Origin, question: Question, only: Target | None) -> None:
-        free = cadence.free(question, origin.purse.budget, self._clock())
-        origin.purse.budget = cadence.pledged(origin.purse.budget, free=free)
-        errand = Errand(self, origin, question.key, free=free, only=only)
-        self._flights[question.key] = errand
-        origin.readers.submit(errand)
+    def _send(self, chosen: deque[Question], only: Target | None) -> None:
+        batches: dict[tuple[str, bool], Batch] = {}
+        while chosen:  # thousands of them at times: none is kept when its key will do
+            question = chosen.popleft()
+            origin = self._origins[source_of(question.key)]
+            free = cadence.free(question, origin.purse.budget, self._clock())
+            origin.purse.budget = cadence.pledged(origin.purse.budget, free=free)
+            if (origin.name, free) not in batches:
+                batches[origin.name, free] = Batch(self, origin, free=free, only=only)
+            batch = batches[origin.name, free]
+            self._under_way.begin(question.key, batch)
+            origin.readers.submit(batch)
 
     def ask(self, errand: Errand) -> None:
         """Ask a question, and take the answer in; whatever goes wrong by that reaches no scrape."""
-        origin, key = errand.origin, errand.key
+        origin, key = errand.batch.origin, errand.key
         with self._queue:
             if self._clock() < origin.purse.budget.resting_until:
                 return  # the rest began while this was in the queue: its turn is put off
@@ -199,14 +207,12 @@ class Collector:
 
     def landed(self, errand: Errand) -> None:
         """Settle what a question took of the budget; it may be asked again."""
-        origin, key, error = errand.origin, errand.key, errand.error
+        origin, error = errand.batch.origin, errand.error
         with self._queue:
             self.meters.turn += 1
-            if self._flights.get(key) is errand:
-                del self._flights[key]
-                if isinstance(error, Exception):
-                    self._failed(origin, key, Unreachable(str(error)))
-            origin.purse.budget = cadence.settled(origin.purse.budget, errand.requests, free=errand.free)
+            if self._under_way.landed(errand) and isinstance(error, Exception):
+                self._failed(origin, errand.key, Unreachable(str(error)))
+            origin.purse.budget = cadence.settled(origin.purse.budget, errand.requests, free=errand.batch.free)
 
     def _failed(self, origin: Origin, key: Key, error: Exception) -> None:
         """Take in what went wrong with a question; one about a target that is gone is of no interest."""
@@ -223,45 +229,45 @@ class Collector:
         """Read everything that is due, and what discovery finds by that, without a deadline."""
         for _ in range(3):
             wait([self.begin().done])
-        while self._flights:  # what a list that was asked last made necessary
+        while self._under_way:  # what a list that was asked last made necessary
             with self._lock:
-                left = Round(self._flights.values())
+                left = self._under_way.round(lambda _key: True)
             wait([left.done])
 
     def discover(self) -> None:
         """List the targets of every source, and read none of them."""
         with self._lock:
             now = self._clock()
-            for origin in self._origins.values():
-                self._send(origin, next(questions(origin, self._settings.refresh, now)), NOTHING)
-            asked = Round(self._flights.values())
+            origins = self._origins.values()
+            self._send(deque(next(questions(origin, self._settings.refresh, now)) for origin in origins), NOTHING)
+            asked = self._under_way.round(lambda _key: True)
         wait([asked.done])
 
     # How it is read
 
     def _discover(self, errand: Errand) -> None:
-        origin, asked_at = errand.origin, self._clock()
+        origin, asked_at = errand.batch.origin, self._clock()
         since = asked_at - self._settings.refresh.discovery
         with self._queue:  # till all that was chosen with it is in the queue
             listed = [
                 name
                 for name, asked in origin.lists.items()
-                if (origin.name, "list", name) in self._flights or (asked.at > since and not asked.failures)
+                if (origin.name, "list", name) in self._under_way or (asked.at > since and not asked.failures)
             ]
 
         def tell(targets: Mapping[Target, Look | None]) -> None:
             if self._wanted(errand):
-                self._begin_first(origin, self._intake.found(origin, targets, asked_at), errand.only)
+                self._begin_first(origin, self._intake.found(origin, targets, asked_at), errand.batch.only)
 
         found = drive(origin.provider.discover(listed, tell), origin.fetch, self._queue, errand)
         with self._queue:
             if self._wanted(errand):
                 self._intake.discovered(origin, found, listed, requests=errand.requests, now=asked_at)
                 # What it finds is read at once: a scrape that waits for another source has it all the same.
-                self._begin(origin.purse, self._clock(), errand.only)
+                self._begin(origin.purse, self._clock(), errand.batch.only)
 
     def _look(self, errand: Errand, name: str) -> None:
-        origin, now = errand.origin, self._clock()
+        origin, now = errand.batch.origin, self._clock()
         looks = drive(origin.provider.looks(name), origin.fetch, self._queue, errand)
         with self._queue:
             if self._wanted(errand):
@@ -269,10 +275,10 @@ class Collector:
                 self._begin(origin.purse, self._clock(), None)
 
     def _read(self, errand: Errand, target: Target) -> None:
-        origin, now = errand.origin, self._clock()
+        origin, now = errand.batch.origin, self._clock()
         with self._queue:
             subject = origin.subjects.get(target)
-            if subject is None or (errand.free and not allowance.affords_first(origin.purse.budget, now)):
+            if subject is None or (errand.batch.free and not allowance.affords_first(origin.purse.budget, now)):
                 return  # it is gone, or the allowance became known or was used up, after this was put in the queue
         sweep = subject.known and now - subject.swept_at >= SWEEP
         history = subject.history  # whoever takes the answer in has it too, unpacked once
@@ -292,7 +298,8 @@ class Collector:
 
     def _wanted(self, errand: Errand) -> bool:
         """Whether what was read is of use: it was not given up, and its source is still read by the same settings."""
-        return not errand.ended and not self._closed and self._origins.get(errand.origin.name) is errand.origin
+        origin = errand.batch.origin
+        return not errand.ended and not self._closed and self._origins.get(origin.name) is origin
 
     def _observe(self, source: str, seen: Observation) -> None:
         """Count a request, and keep what the answer says of the allowance and of the server's clock."""

@@ -3,10 +3,10 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from queue import SimpleQueue
+from typing import Protocol
 
 import structlog
 
@@ -20,50 +20,36 @@ READ_LIMIT = 90.0
 """Seconds after which a read is given up, whatever it waits for."""
 
 
-Calls = tuple[Callable[[], None], ...]
-_ENDING = threading.Lock()
-"""Held while a flight is marked as ended, and while somebody asks to be told of that."""
-
-
 class Flight:
-    """One read under way; it ends without a result, and holds an error if it was abandoned or raised one.
-
-    As many are in the air as targets are due, thousands at times: a future would be ten times as large.
-    """
-
-    __slots__ = ("_calls", "ended", "error", "late", "requests")
+    """One read under way; it ends without a result, and holds an error if it was abandoned or raised one."""
 
     def __init__(self) -> None:
         self.requests = 0
         """How many it has made."""
-        self.late = False
-        """A scrape has waited for it in vain: no other scrape waits for it again."""
         self.ended = False
         self.error: BaseException | None = None
-        self._calls: Calls = ()
+
+    def take_off(self) -> "Flight":
+        """The flight that a thread takes: itself, for it is one alone."""
+        return self
 
     def fly(self) -> None:
         """Read: in a thread of the readers, outside of any lock."""
 
     def landed(self) -> None:
-        """Take in that it has ended, before those are told who wait for it."""
+        """Take in that it has ended."""
 
     def end(self, error: BaseException | None = None) -> None:
         """It has ended: to be said once."""
-        with _ENDING:
-            self.ended, self.error = True, error
-            calls, self._calls = (self.landed, *self._calls), ()
-        for call in calls:
-            _error_of(call)
+        self.ended, self.error = True, error
+        _error_of(self.landed)
 
-    def when_ended(self, calls: Calls) -> None:
-        """Call these once it has ended, or now if it has. A tuple, for many flights can share it."""
-        with _ENDING:
-            if not self.ended:
-                self._calls += calls
-                return
-        for call in calls:
-            call()
+
+class Departure(Protocol):
+    """What may be put in the queue, once for each flight."""
+
+    def take_off(self) -> Flight:
+        """The flight whose turn it is."""
 
 
 class Abandoned(Exception):
@@ -97,7 +83,7 @@ class Readers:
         self._size = size
         self._limit = limit
         self._clock = clock
-        self._queue: SimpleQueue[Flight | None] = SimpleQueue()
+        self._queue: SimpleQueue[Departure | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._running: dict[Flight, float] = {}
         """And when each was begun."""
@@ -105,13 +91,13 @@ class Readers:
         self._free = 0
         """Threads without a flight, less the flights without a thread."""
 
-    def submit(self, flight: Flight) -> None:
-        """Start the flight as soon as a thread is free."""
+    def submit(self, departure: Departure) -> None:
+        """Let the next flight of that start as soon as a thread is free."""
         with self._lock:
             self._free -= 1
             if self._free < 0 and self._threads < self._size:
                 self._start_thread()
-            self._queue.put(flight)
+            self._queue.put(departure)
 
     def drain(self) -> None:
         """The threads do what is in the queue."""
@@ -141,7 +127,8 @@ class Readers:
         threading.Thread(target=self._work, name="reader", daemon=True).start()
 
     def _work(self) -> None:
-        while (flight := self._queue.get()) is not None:
+        while (departure := self._queue.get()) is not None:
+            flight = departure.take_off()
             with self._lock:
                 self._running[flight] = self._clock()
             error = _error_of(flight.fly)
@@ -169,16 +156,16 @@ class Inline:
     """Readers that read one after the other, in the caller's thread: for a clock that is simulated."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Flight] = deque()
+        self._waiting: deque[Departure] = deque()
 
-    def submit(self, flight: Flight) -> None:
-        """Put the flight in the queue."""
-        self._waiting.append(flight)
+    def submit(self, departure: Departure) -> None:
+        """Put the next flight of that in the queue."""
+        self._waiting.append(departure)
 
     def drain(self) -> None:
         """Start the flights in the queue, and those that they put there."""
         while self._waiting:
-            flight = self._waiting.popleft()
+            flight = self._waiting.popleft().take_off()
             flight.end(_error_of(flight.fly))
 
     def reap(self) -> None:
@@ -186,35 +173,6 @@ class Inline:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-class Round:
-    """The reads that one scrape waits for."""
-
-    def __init__(self, flights: Iterable[Flight]) -> None:
-        self._flights = [flight for flight in flights if not flight.late]
-        self._left = len(self._flights)
-        self._lock = threading.Lock()
-        self.done: Future[None] = Future()
-        """Ends when all of them have; never fails, and nobody who waits for it can cancel it."""
-        self.done.set_running_or_notify_cancel()
-        if not self._left:
-            self.done.set_result(None)
-        told: Calls = (self._one_ended,)
-        for flight in self._flights:
-            flight.when_ended(told)
-
-    def _one_ended(self) -> None:
-        with self._lock:
-            self._left -= 1
-            last = not self._left
-        if last:
-            self.done.set_result(None)
-
-    def give_up(self) -> None:
-        """Mark what has not ended as late."""
-        for flight in self._flights:
-            flight.late = not flight.ended
 
 
 def drive(

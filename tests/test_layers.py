@@ -30,7 +30,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     ),
     2: ("metrics", "meters", "connection", "refusal", "fetch", "tagged"),
     3: ("providers", "looks", "walk", "deliveries", "exposition", "store"),
-    4: ("readers", "source", "errand", "questions", "display", "intake", "known", "overview", "collector", "operate"),
+    4: ("readers", "source", "errands", "questions", "display", "intake", "known", "overview", "collector", "operate"),
     5: ("web",),
     6: (
         "logs",

@@ -2,11 +2,10 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import wait
 
 import pytest
 
-from exporter.readers import Abandoned, Flight, Inline, Readers, Round, Turnstile
+from exporter.readers import Abandoned, Flight, Inline, Readers, Turnstile
 
 PATIENCE = 20.0
 """Seconds after which a test has failed; nothing waits that long where the code is right."""
@@ -38,12 +37,17 @@ class Job(Flight):
     def __init__(self, job: Callable[[Flight], object]) -> None:
         super().__init__()
         self._job = job
+        self.over = threading.Event()
 
     def fly(self) -> None:
         self._job(self)
 
+    def landed(self) -> None:
+        assert self.ended
+        self.over.set()
 
-def submit(readers: Readers | Inline, job: Callable[[Flight], object]) -> Flight:
+
+def submit(readers: Readers | Inline, job: Callable[[Flight], object]) -> Job:
     flight = Job(job)
     readers.submit(flight)
     return flight
@@ -57,8 +61,8 @@ def breaking(_flight: Flight) -> None:
     raise ValueError("broken")
 
 
-def ended(*flights: Flight) -> bool:
-    return not wait([Round(flights).done], PATIENCE).not_done
+def ended(*flights: Job) -> bool:
+    return all(flight.over.wait(PATIENCE) for flight in flights)
 
 
 @pytest.fixture
@@ -275,81 +279,19 @@ def test_a_job_of_inline_readers_may_put_another_in_the_queue() -> None:
     assert flight.ended
 
 
-# Flights
-
-
 class Landing(Flight):
-    """A flight that notes when it has landed, and stumbles."""
-
-    def __init__(self, order: list[str]) -> None:
-        super().__init__()
-        self.order = order
+    """A flight that stumbles when it has landed."""
 
     def landed(self) -> None:
-        assert self.ended
-        self.order.append("landed")
         raise ValueError("stumbled")
 
 
-def test_that_a_flight_has_ended_is_taken_in_before_others_are_told_and_whatever_goes_wrong_by_that() -> None:
-    order: list[str] = []
-    flight = Landing(order)
-    flight.when_ended((lambda: order.append("first"), lambda: order.append(str(1 / 0))))
-    flight.when_ended((lambda: order.append("second"),))
-    assert order == []
-    flight.end()
-    assert order == ["landed", "first", "second"]
-    flight.when_ended((lambda: order.append("third"),))
-    assert order == ["landed", "first", "second", "third"]
-    assert flight.error is None
-
-
-# Rounds
-
-
-def test_a_round_ends_when_all_of_its_reads_have() -> None:
-    flights = [Flight() for _ in range(3)]
-    asked = Round(flights)
-    flights[0].end()
-    flights[2].end(Abandoned())
-    assert not asked.done.done()
-    flights[1].end()
-    assert asked.done.done()
-    assert asked.done.exception() is None
-
-
-def test_a_round_of_nothing_has_ended() -> None:
-    assert Round([]).done.done()
-
-
-def test_a_round_of_what_has_landed_has_ended() -> None:
-    flight = Flight()
-    flight.end()
-    assert Round([flight]).done.done()
-
-
-def test_a_late_read_is_not_waited_for_again() -> None:
-    late, landed = Flight(), Flight()
-    asked = Round([late, landed])
-    landed.end()
-    asked.give_up()
-    assert (late.late, landed.late) == (True, False)
-    assert Round([late]).done.done()
-    other = Flight()
-    again = Round([late, other])
-    assert not again.done.done()
-    other.end()
-    assert again.done.done()
-    late.end()
-    assert asked.done.done()
-
-
-def test_nobody_who_waits_for_a_round_can_break_it_for_the_others() -> None:
-    flight = Flight()
-    asked = Round([flight])
-    assert not asked.done.cancel()
-    flight.end()
-    assert asked.done.result(0) is None
+def test_what_goes_wrong_when_a_flight_has_landed_ends_no_thread(make_readers: Callable[[int], Readers]) -> None:
+    readers, threads = make_readers(1), set[int]()
+    for _ in range(3):
+        readers.submit(Landing())
+        assert ended(submit(readers, lambda _flight: threads.add(threading.get_ident())))
+    assert len(threads) == 1
 
 
 def test_behind_the_turnstile_readers_wait_one_at_a_time_and_a_scrape_waits_for_one() -> None:

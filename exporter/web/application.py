@@ -46,7 +46,7 @@ async def settle(collector: Collector, seconds: float, only: Target | None = Non
             break
         ended, _pending = await asyncio.wait({asyncio.wrap_future(asked.done)}, timeout=left)
         if not ended:
-            asked.give_up()
+            collector.give_up(asked)
             break
 
 
