@@ -18,7 +18,7 @@ from exporter.shelf import Shelf
 BLOCK = 16
 """Pieces whose checksums are combined in advance: a change costs one block and the row of blocks, not all pieces."""
 PIECES = 256
-"""Kept together: of fewer, the page of memory in which they end is a larger part; of more, a change moves more."""
+"""Kept together: of fewer, more is held in reserve; of more, a change moves more."""
 LEVEL = 1
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _WINDOW = -15
