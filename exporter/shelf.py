@@ -1,7 +1,7 @@
 """Byte strings kept one behind the other, in few large pieces of memory.
 
-Thousands that change their sizes, each in memory of its own, leave holes between them: those came to a tenth of all that
-the targets take.
+Thousands that change their sizes, each in memory of its own, leave holes between them: those came to a tenth of all
+that the targets take.
 """
 
 import threading
