@@ -1,7 +1,9 @@
 from builds import NOW, build
+from hypothesis import given
+from hypothesis import strategies as st
 
-from exporter.build import Outcome
-from exporter.runs import age_key, runs
+from exporter.build import Build, Outcome
+from exporter.runs import age_key, newest_runs, runs
 
 
 def test_one_failed_test_among_ten_passing_jobs_makes_the_run_a_failed_one() -> None:
@@ -83,3 +85,25 @@ def test_runs_come_oldest_first_and_those_of_one_instant_by_their_number() -> No
 
 def test_without_builds_there_are_no_runs() -> None:
     assert runs([]) == []
+
+
+BUILDS = st.lists(
+    st.builds(
+        build,
+        st.integers(0, 50).map(str),
+        st.sampled_from(Outcome),
+        at=st.integers(0, 5),
+        run=st.sampled_from(["1", "2", "10", "x"]),
+        name=st.sampled_from(["", "unit", "lint"]),
+    ),
+    unique_by=lambda one: one.id,
+    max_size=12,
+)
+
+
+@given(BUILDS)
+def test_from_the_newest_on_they_are_the_same_runs_each_with_its_builds(builds: list[Build]) -> None:
+    found = list(newest_runs(builds))
+    assert [run for run, _members in found] == runs(builds)[::-1]
+    assert all({build.run for build in members} == {run.id} for run, members in found)
+    assert sorted(build for _run, members in found for build in members) == sorted(builds)
