@@ -10,7 +10,7 @@ from bench.load import START, clustered, pipelines
 from bench.loopback import HOUR, MINUTE
 from bench.table import Cell, Figure, Row
 from bench.watch import Count, Watch, truth_of
-from exporter.settings import Settings
+from exporter.settings.settings import Settings
 from exporter.simulator import Limit, faults
 from exporter.simulator.faults import Effect
 

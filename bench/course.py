@@ -10,8 +10,9 @@ from bench.load import START
 from bench.loopback import HOUR, MINUTE, Before, Clock, Ledger, connecting
 from bench.watch import Count, Watch, look_at
 from exporter.collector import Collector
-from exporter.readers import Inline
-from exporter.settings import EnvToken, Settings
+from exporter.config.secret import EnvToken
+from exporter.polling.workers import Inline
+from exporter.settings.settings import Settings
 from exporter.simulator import Limit, Simulator, World
 
 TOKEN = EnvToken("SIMULATED_TOKEN")

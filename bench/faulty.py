@@ -11,8 +11,8 @@ from bench.load import START
 from bench.loopback import HOUR, Before
 from bench.table import Cell, Figure, Row, quantile
 from bench.watch import Count, Watch, truth_of
+from exporter.http.wire import Request
 from exporter.simulator import faults
-from exporter.wire import Request
 
 ERRORS, SHIFTS = 0.05, 0.02
 """The shares of requests that meet an error, and that find the page moved under them."""

@@ -11,7 +11,7 @@ from bench.loopback import MINUTE
 from bench.naive import PAGE
 from bench.table import Cell, Figure, Row, quantile
 from bench.watch import Count, Watch, truth_of
-from exporter.settings import Settings
+from exporter.settings.settings import Settings
 from exporter.simulator import SIMULATOR_TOKEN, Limit
 from exporter.simulator.message import Request
 

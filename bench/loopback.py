@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from exporter.errors import SourceError
-from exporter.fetch import Observation
-from exporter.refusal import Asked, refused
-from exporter.settings import Source
+from exporter.http.fetch import Observation
+from exporter.http.http_errors import Asked, refused
+from exporter.http.wire import Answer, Request
+from exporter.settings.settings import Source
 from exporter.simulator import SIMULATOR_TOKEN, Simulator
 from exporter.simulator.message import Answer as Told
 from exporter.simulator.message import Request as Question
-from exporter.wire import Answer, Request
 
 MINUTE, HOUR = 60.0, 3600.0
 

@@ -7,9 +7,9 @@ from bench.loopback import Loopback
 from bench.watch import Watch
 from exporter.build import Target
 from exporter.errors import SourceError
-from exporter.providers import PROVIDERS, Page
-from exporter.settings import Source
-from exporter.wire import Reading, T
+from exporter.http.wire import Reading, T
+from exporter.providers import Page, provider_of
+from exporter.settings.settings import Source
 
 EVERY = 60.0
 PAGE = 100
@@ -19,7 +19,7 @@ class Naive:
     """Reads every target once a minute; one that fails keeps what it showed."""
 
     def __init__(self, scene: Scene, source: Source, watch: Watch) -> None:
-        self._provider = PROVIDERS[source.provider](source)
+        self._provider = provider_of(source)
         self._fetch = Loopback(
             scene.simulator, scene.clock, scene.ledger, source=source.name, observe=lambda _seen: None
         )

@@ -14,9 +14,9 @@ from bench.loopback import HOUR
 from bench.naive import Naive
 from bench.table import Cell, Figure, Row, quantile
 from bench.watch import Count, Watch, truth_of
-from exporter.allowance import CAPACITY
 from exporter.collector import Collector
-from exporter.settings import Settings
+from exporter.polling.rate_limit import CAPACITY
+from exporter.settings.settings import Settings
 from exporter.simulator import SIMULATOR_TOKEN, Limit
 from exporter.simulator.message import Request
 from exporter.simulator.northflank import shown

@@ -19,7 +19,7 @@ from bench.course import tell
 from bench.performance.inside import TOKEN, settings
 from bench.performance.provider import Connected, Northflank
 from exporter.collector import Collector
-from exporter.readers import Inline
+from exporter.polling.workers import Inline
 from exporter.simulator import SIMULATOR_TOKEN
 from exporter.web.application import application
 from exporter.web.server import listen

@@ -13,7 +13,8 @@ import time
 from statistics import median
 
 from exporter.collector import Collector
-from exporter.settings import EnvToken, Settings
+from exporter.config.secret import EnvToken
+from exporter.settings.settings import Settings
 from exporter.simulator.server import SIMULATOR_TOKEN
 
 TOKEN = EnvToken("SIMULATED_TOKEN")
@@ -41,7 +42,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     os.environ[TOKEN.env] = SIMULATOR_TOKEN
-    command = [sys.executable, "-c", "from exporter.cli import main; main()", "simulate", "--northflank-projects=2"]
+    command = [
+        sys.executable,
+        "-c",
+        "from exporter.cli.main import main; main()",
+        "simulate",
+        "--northflank-projects=2",
+    ]
     command += [f"--services={given.targets // 2}", "--jobs=0", f"--latency={given.latency * 1000:.0f}ms"]
     with subprocess.Popen(  # noqa: S603  # our own
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

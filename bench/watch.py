@@ -7,11 +7,11 @@ from itertools import takewhile
 
 from exporter.build import CONCLUDED, Outcome
 from exporter.collector import Collector
+from exporter.history.window import History
 from exporter.simulator.history import History as Script
 from exporter.simulator.plan import ENDED, Plan
 from exporter.simulator.words import slug
 from exporter.simulator.world import Entity, GitLabProject, World
-from exporter.window import History
 
 Address = tuple[str, str]
 """The kind and name of a target; names are unique among those of a kind in the worlds here, projects by their path."""

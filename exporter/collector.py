@@ -15,23 +15,20 @@ from functools import partial
 import structlog
 from prometheus_client.core import Metric
 
-from exporter import allowance, cadence
 from exporter.build import Target
-from exporter.cadence import Key, Question
-from exporter.deliveries import Result
-from exporter.display import Display
-from exporter.errands import Batch, Errand, Round, UnderWay
 from exporter.errors import RateLimited, Unreachable
-from exporter.exposition import Format
-from exporter.fetch import Observation
-from exporter.intake import SWEEP, Intake, observed, rest, rested
-from exporter.known import Known, known
-from exporter.meters import Live, Meters, gauge, source_families
-from exporter.providers import Look
-from exporter.questions import Report, concerns, questions, report, source_of
-from exporter.readers import Inline, Readers, Turnstile, drive
-from exporter.settings import Settings
-from exporter.source import (
+from exporter.exposition.render import Format
+from exporter.exposition.self_metrics import Live, Meters, gauge, source_families
+from exporter.exposition.series_limit import Display
+from exporter.history.window import History, look, recut
+from exporter.http.fetch import Observation
+from exporter.polling import rate_limit, schedule
+from exporter.polling.deliveries import Result
+from exporter.polling.in_flight import Batch, Errand, Round, UnderWay
+from exporter.polling.polls import Report, concerns, questions, report, source_of
+from exporter.polling.results import SWEEP, Intake, observed, rest, rested
+from exporter.polling.schedule import Key, Question
+from exporter.polling.state import (
     Connect,
     Origin,
     Purse,
@@ -41,8 +38,11 @@ from exporter.source import (
     purse_of,
     rules_of,
 )
-from exporter.walk import walk
-from exporter.window import History, look, recut
+from exporter.polling.walk import walk
+from exporter.polling.workers import Inline, Readers, Turnstile, drive
+from exporter.providers import Look
+from exporter.settings.settings import Settings
+from exporter.snapshot import Known, known
 
 log = structlog.get_logger()
 
@@ -147,10 +147,10 @@ class Collector:
 
     def _begin(self, purse: Purse, now: float, only: Target | None) -> None:
         """Ask what is due of the sources that share a purse."""
-        purse.budget = allowance.passed(purse.budget, now)
+        purse.budget = rate_limit.passed(purse.budget, now)
         for origin in self._of(purse):
             rested(origin, now)
-        chosen = deque(cadence.plan(self._possible(purse, now, only), purse.budget, now))
+        chosen = deque(schedule.plan(self._possible(purse, now, only), purse.budget, now))
         for source in {source_of(question.key) for question in chosen}:
             self._origins[source].begin_round()
         self._send(chosen, only)
@@ -170,15 +170,15 @@ class Collector:
         refresh, now = self._settings.refresh, self._clock()
         wanted = [target for target in found if only is None or only == target]
         firsts = [Question(target, refresh.ttl, refresh.idle_ttl) for target in wanted if target not in self._under_way]
-        self._send(deque(cadence.plan(firsts, origin.purse.budget, now)), only)
+        self._send(deque(schedule.plan(firsts, origin.purse.budget, now)), only)
 
     def _send(self, chosen: deque[Question], only: Target | None) -> None:
         batches: dict[tuple[str, bool], Batch] = {}
         while chosen:  # thousands of them at times: none is kept when its key will do
             question = chosen.popleft()
             origin = self._origins[source_of(question.key)]
-            free = cadence.free(question, origin.purse.budget, self._clock())
-            origin.purse.budget = cadence.pledged(origin.purse.budget, free=free)
+            free = schedule.free(question, origin.purse.budget, self._clock())
+            origin.purse.budget = schedule.pledged(origin.purse.budget, free=free)
             if (origin.name, free) not in batches:
                 batches[origin.name, free] = Batch(self, origin, free=free, only=only)
             batch = batches[origin.name, free]
@@ -212,7 +212,7 @@ class Collector:
             self.meters.turn += 1
             if self._under_way.landed(errand) and isinstance(error, Exception):
                 self._failed(origin, errand.key, Unreachable(str(error)))
-            origin.purse.budget = cadence.settled(origin.purse.budget, errand.requests, free=errand.batch.free)
+            origin.purse.budget = schedule.settled(origin.purse.budget, errand.requests, free=errand.batch.free)
 
     def _failed(self, origin: Origin, key: Key, error: Exception) -> None:
         """Take in what went wrong with a question; one about a target that is gone is of no interest."""
@@ -278,7 +278,7 @@ class Collector:
         origin, now = errand.batch.origin, self._clock()
         with self._queue:
             subject = origin.subjects.get(target)
-            if subject is None or (errand.batch.free and not allowance.affords_first(origin.purse.budget, now)):
+            if subject is None or (errand.batch.free and not rate_limit.affords_first(origin.purse.budget, now)):
                 return  # it is gone, or the allowance became known or was used up, after this was put in the queue
         sweep = subject.known and now - subject.swept_at >= SWEEP
         history = subject.history  # whoever takes the answer in has it too, unpacked once

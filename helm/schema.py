@@ -16,7 +16,9 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import yaml
 from pydantic import BaseModel
 
-from exporter.settings import EnvToken, FileToken, Settings, Spend
+from exporter.config.secret import EnvToken, FileToken
+from exporter.config.values import Spend
+from exporter.settings.settings import Settings
 from exporter.web.web_config import WebSettings
 
 HERE = Path(__file__).parent

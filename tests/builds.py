@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from exporter.build import CONCLUDED, Build, Outcome, Target
-from exporter.window import History, Rules, Sight, merge
+from exporter.history.window import History, Rules, Sight, merge
 
 DAY = 86400.0
 NOW = 1_700_000_000.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from serving import TOKEN
 
-from exporter import cli
+from exporter.cli import main as cli
 from exporter.simulator import SIMULATOR_TOKEN
 
 

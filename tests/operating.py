@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
+from exporter.config.secret import EnvToken
 from exporter.errors import SourceError
+from exporter.http.http_errors import Asked, refused
+from exporter.http.wire import Answer, Request
 from exporter.operate import Operator
-from exporter.providers import PROVIDERS
-from exporter.refusal import Asked, refused
-from exporter.settings import EnvToken, GitLabSource, NorthflankSource, Source
+from exporter.providers import provider_of
+from exporter.providers.gitlab import GitLabSource
+from exporter.providers.northflank import NorthflankSource
+from exporter.settings.settings import Source
 from exporter.simulator import SIMULATOR_TOKEN, Simulator, World, demo_world
 from exporter.simulator import Request as Simulated
-from exporter.wire import Answer, Request
 
 TOKEN = EnvToken("NO_SUCH_TOKEN")
 NORTHFLANK = NorthflankSource(name="northflank", provider="northflank", token=TOKEN)
@@ -56,7 +59,7 @@ class Hand:
         fault = self.fault(method, request.path)
         if fault:
             raise fault
-        headers = {**PROVIDERS[self.source.provider](self.source).headers(SIMULATOR_TOKEN)}
+        headers = {**provider_of(self.source).headers(SIMULATOR_TOKEN)}
         given = self.simulator.answer(Simulated.of(method, request.path + query, headers, body or b""))
         asked = Asked(self.source.name, self.source.url, request.path, 10.0, 5.0)
         if given.status >= 300:

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import config
 from exporter.collector import Collector
-from exporter.settings import Settings
+from exporter.settings import load
+from exporter.settings.settings import Settings
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import World
 from exporter.web.access import Access
@@ -156,7 +156,7 @@ def simulating(world: World, clock: Callable[[], float] = time.time, **condition
 
 def settings(*sources: str, more: str = "", name: str = "config.yaml") -> Settings:
     """The settings of a file with these sources, each a YAML flow mapping without its token."""
-    return config.read(configuration(*sources, more=more), name, Path())
+    return load.read(configuration(*sources, more=more), name, Path())
 
 
 def configuration(*sources: str, more: str = "") -> str:

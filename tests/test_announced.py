@@ -8,21 +8,23 @@ import pytest
 from builds import NOW, RULES, build, moved, read, seen
 
 from exporter.build import Outcome, Target
-from exporter.cadence import Question, pulse
-from exporter.deliveries import HEARD, Result
-from exporter.display import Display
-from exporter.intake import Intake
-from exporter.looks import heard
-from exporter.meters import Meters
-from exporter.packed import Packed
+from exporter.config.secret import EnvToken
+from exporter.exposition.self_metrics import Meters
+from exporter.exposition.series_limit import Display
+from exporter.history.window import Sight
+from exporter.http.wire import Answer, Request
+from exporter.polling.deliveries import HEARD, Result
+from exporter.polling.list_status import heard
+from exporter.polling.polls import SLOWEST, announced, questions, report
+from exporter.polling.results import Intake
+from exporter.polling.schedule import Question, pulse
+from exporter.polling.state import Asked, Origin, Purse, Subject, budget_of, origin_of
+from exporter.polling.walk import Walked
+from exporter.polling.workers import Inline
 from exporter.providers import Look
-from exporter.questions import SLOWEST, announced, questions, report
-from exporter.readers import Inline
-from exporter.settings import EnvToken, NorthflankSource, Refresh
-from exporter.source import Asked, Origin, Purse, Subject, budget_of, origin_of
-from exporter.walk import Walked
-from exporter.window import Sight
-from exporter.wire import Answer, Request
+from exporter.providers.northflank import NorthflankSource
+from exporter.settings.settings import Refresh
+from exporter.store.codec import Packed
 
 HOUR = 3600.0
 WEB, API, OTHER = (

@@ -15,7 +15,7 @@ from real import node_package, tool
 from serving import TOKEN, Clock, Exporter, northflank, refused_url, serving, simulating
 from serving import settings as configured
 
-from exporter.simulated import simulated_settings
+from exporter.cli.demo import simulated_settings
 from exporter.simulator import demo_world
 from exporter.simulator.demo import DEMO_LIMIT
 from exporter.simulator.server import SIMULATOR_TOKEN

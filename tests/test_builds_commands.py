@@ -433,9 +433,9 @@ def test_serve_holds_nothing_that_changes_anything_at_a_provider(config: Path, t
         assert ask(exporter.url).status == 200
         assert exporter.stop() == 0
     loaded = {line.rpartition("|")[2].strip() for line in log.read_text().splitlines() if "import time:" in line}
-    assert {"exporter.cli_collecting", "exporter.collector"} <= loaded
+    assert {"exporter.cli.serve", "exporter.collector"} <= loaded
     # rich itself is loaded by structlog, where it is installed.
-    foreign = ("exporter.operate", "exporter.listing", "exporter.cli_builds", "exporter.init")
+    foreign = ("exporter.operate", "exporter.cli.table", "exporter.cli.builds", "exporter.cli.init")
     assert not [name for name in loaded if name.startswith(foreign)]
 
 

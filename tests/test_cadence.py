@@ -11,9 +11,10 @@ from builds import DAY, NOW, build, read
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.allowance import Allowance, Budget, passed
 from exporter.build import Outcome, Target
-from exporter.cadence import (
+from exporter.history.window import History
+from exporter.polling.rate_limit import Allowance, Budget, passed
+from exporter.polling.schedule import (
     BURST,
     FIRST_READ,
     LONGEST_PAUSE,
@@ -33,7 +34,6 @@ from exporter.cadence import (
     retry_at,
     settled,
 )
-from exporter.window import History
 
 TTL, IDLE = 30.0, 300.0
 UNBOUNDED = Budget(at=NOW)

@@ -14,8 +14,8 @@ from charts import CASES, CHART, HELMS, ROOT, case, refusal, rendered, run
 from real import NODE_MODULES, node_package
 
 import exporter
-from exporter.settings import Refresh
-from exporter.values import duration
+from exporter.config.values import duration
+from exporter.settings.settings import Refresh
 from helm import schema
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())

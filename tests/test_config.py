@@ -12,25 +12,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from exporter import config, document
+from exporter.config import document
+from exporter.config.errors import LARGEST_FILE
+from exporter.config.secret import EnvToken, FileToken
+from exporter.config.values import Spend, duration, show_duration
 from exporter.errors import ConfigError, Unauthorized
-from exporter.faults import LARGEST_FILE
-from exporter.settings import (
-    EnvToken,
-    FileToken,
-    GitLabSource,
-    Metrics,
-    NorthflankProject,
-    NorthflankSource,
-    Refresh,
-    Settings,
-    Spend,
-    Tls,
-    Webhook,
-    Window,
-    duration,
-    show_duration,
-)
+from exporter.providers.gitlab import GitLabSource
+from exporter.providers.northflank import NorthflankProject, NorthflankSource
+from exporter.providers.settings import Tls, Webhook
+from exporter.settings import load
+from exporter.settings.settings import Metrics, Refresh, Settings, Window
 
 DATA = Path(__file__).parent / "data" / "config"
 FAMILIES = frozenset({"ci_build_last_info", "ci_build_window_builds", "ci_build_target_up"})
@@ -42,7 +33,7 @@ FULL = (DATA / "full.yaml").read_text()
 
 
 def read(text: str) -> Settings:
-    return config.read(text, "config.yaml", Path("/etc/exporter"), families=FAMILIES)
+    return load.read(text, "config.yaml", Path("/etc/exporter"), families=FAMILIES)
 
 
 def faults(text: str) -> list[str]:
@@ -63,7 +54,7 @@ def faults_or_none(text: str) -> list[str] | None:
 def test_a_bad_file_gives_exactly_its_messages(case: str) -> None:
     text = (DATA / f"{case}.yaml").read_text()
     with pytest.raises(ConfigError) as raised:
-        config.read(text, f"{case}.yaml", DATA, families=FAMILIES)
+        load.read(text, f"{case}.yaml", DATA, families=FAMILIES)
     assert f"{raised.value}\n" == (DATA / f"{case}.txt").read_text()
     assert "hunter2" not in str(raised.value)
 
@@ -75,7 +66,7 @@ def test_every_file_of_the_test_data_has_its_messages_but_the_good_one() -> None
 def test_a_full_file_gives_the_expected_settings() -> None:
     token = FileToken(file=DATA / "secrets" / "gitlab")
     path = DATA / "full.yaml"
-    assert config.load(path, families=FAMILIES) == Settings(
+    assert load.load(path, families=FAMILIES) == Settings(
         sources=(
             NorthflankSource(
                 name="northflank",
@@ -152,9 +143,9 @@ def test_relative_paths_begin_at_the_files_folder() -> None:
 
 def test_families_that_are_not_known_are_not_judged() -> None:
     text = SMALLEST + "metrics: {drop: [anything]}\n"
-    assert config.read(text, "config.yaml", Path()).metrics.drop == ("anything",)
+    assert load.read(text, "config.yaml", Path()).metrics.drop == ("anything",)
     with pytest.raises(ConfigError, match=r"config.yaml:2: metrics.drop.0: unknown family$"):
-        config.read(text, "config.yaml", Path(), families=frozenset())
+        load.read(text, "config.yaml", Path(), families=frozenset())
 
 
 def test_variables_in_the_file_are_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +198,7 @@ def test_a_fault_around_yaml_without_a_place_in_it_names_the_file_alone(tmp_path
     (tmp_path / "bom.yaml").write_text("\ufeff" + SMALLEST)
     (tmp_path / "latin.yaml").write_bytes(b"sources:\n- \xe4")
     (tmp_path / "large.yaml").write_bytes(b"#" * (LARGEST_FILE + 1))
-    assert config.load(tmp_path / "bom.yaml").sources[0].name == "a"
+    assert load.load(tmp_path / "bom.yaml").sources[0].name == "a"
     expected = {
         "empty.yaml": ": is empty; it wants sources at least",
         "latin.yaml": ":2: is not UTF-8",
@@ -218,7 +209,7 @@ def test_a_fault_around_yaml_without_a_place_in_it_names_the_file_alone(tmp_path
     }
     for name, text in expected.items():
         with pytest.raises(ConfigError) as raised:
-            config.load(tmp_path / name)
+            load.load(tmp_path / name)
         assert raised.value.faults == [f"{tmp_path / name}{text}"]
 
 
@@ -227,7 +218,7 @@ def test_a_file_without_the_right_to_read_it_is_told(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.touch(mode=0)
     with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
-        config.load(path)
+        load.load(path)
 
 
 def test_an_unknown_key_of_an_absurd_length_is_cut() -> None:
@@ -390,7 +381,7 @@ def test_the_missing_secrets_are_told_with_their_lines(monkeypatch: pytest.Monke
     settings = read(FULL)
     file = "the token file /etc/exporter/secrets/gitlab cannot be read: No such file or directory"
     secret = "the environment variable NORTHFLANK_WEBHOOK_SECRET is not set, or empty"
-    assert config.secrets(settings) == [
+    assert load.secrets(settings) == [
         "config.yaml:5: sources.0.token: the environment variable NORTHFLANK_TOKEN is not set, or empty",
         f"config.yaml:15: sources.0.webhook.secret: {secret}",
         f"config.yaml:21: sources.1.token: {file}",
@@ -398,4 +389,4 @@ def test_the_missing_secrets_are_told_with_their_lines(monkeypatch: pytest.Monke
     ]
     for name in ("NORTHFLANK_TOKEN", "NORTHFLANK_WEBHOOK_SECRET"):
         monkeypatch.setenv(name, "x")
-    assert config.secrets(settings.model_copy(update={"sources": settings.sources[:1]})) == []
+    assert load.secrets(settings.model_copy(update={"sources": settings.sources[:1]})) == []

@@ -10,8 +10,8 @@ from dashboards import FOLDER, Expression, Json, boards, expressions, panels
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from exporter.meters import FAMILIES
-from exporter.metrics import TARGET_LABELS, WINDOW
+from exporter.exposition.families import TARGET_LABELS, WINDOW
+from exporter.exposition.self_metrics import FAMILIES
 from mixin.dashboards.written import written
 
 BOARDS = boards()

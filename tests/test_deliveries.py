@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.build import Build, Outcome
-from exporter.cadence import pulse
-from exporter.deliveries import PROMPT, overdue, timely, told, untold
+from exporter.history.window import History, merge
+from exporter.polling.deliveries import PROMPT, overdue, timely, told, untold
+from exporter.polling.schedule import pulse
 from exporter.providers import Delivery
-from exporter.window import History, merge
 
 LIFE = (Outcome.WAITING, Outcome.PENDING, Outcome.EXECUTING, Outcome.SUCCESS)
 """In the order in which a build takes them."""

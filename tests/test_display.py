@@ -9,18 +9,19 @@ from builds import NOW, RULES, build, read, read_again
 from prometheus_client.core import Metric
 from structlog.testing import capture_logs
 
-from exporter.allowance import Budget
 from exporter.build import Target
-from exporter.display import Display
-from exporter.exposition import REFRESH, Format
-from exporter.fetch import Fetch
-from exporter.meters import FAMILIES, Meters, source_families
-from exporter.metrics import WINDOW
-from exporter.packed import Packed
-from exporter.readers import Inline
-from exporter.settings import EnvToken, NorthflankSource
-from exporter.source import Origin, Purse, Subject, origin_of
-from exporter.window import History, Rules, recut
+from exporter.config.secret import EnvToken
+from exporter.exposition.families import WINDOW
+from exporter.exposition.render import REFRESH, Format
+from exporter.exposition.self_metrics import FAMILIES, Meters, source_families
+from exporter.exposition.series_limit import Display
+from exporter.history.window import History, Rules, recut
+from exporter.http.fetch import Fetch
+from exporter.polling.rate_limit import Budget
+from exporter.polling.state import Origin, Purse, Subject, origin_of
+from exporter.polling.workers import Inline
+from exporter.providers.northflank import NorthflankSource
+from exporter.store.codec import Packed
 
 NOT_MANY = 10_000
 

@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.allowance import Budget
 from exporter.build import Target
-from exporter.cadence import Key
-from exporter.errands import Batch, Errand, Round, UnderWay
-from exporter.fetch import Fetch
-from exporter.readers import Abandoned, Inline
-from exporter.settings import EnvToken, NorthflankSource
-from exporter.source import Origin, Purse, origin_of
+from exporter.config.secret import EnvToken
+from exporter.http.fetch import Fetch
+from exporter.polling.in_flight import Batch, Errand, Round, UnderWay
+from exporter.polling.rate_limit import Budget
+from exporter.polling.schedule import Key
+from exporter.polling.state import Origin, Purse, origin_of
+from exporter.polling.workers import Abandoned, Inline
+from exporter.providers.northflank import NorthflankSource
 
 ONE, TWO = (Target("nf", "service", "shop", name) for name in ("one", "two"))
 LIST: Key = ("nf", "list", "shop")

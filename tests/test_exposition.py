@@ -15,11 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.samples import Exemplar
 
 from exporter.build import Build, Outcome, Target
-from exporter.exposition import REFRESH, Exposition, Format, cut, lines, render
-from exporter.meters import Meters, family, gauge, target_families
-from exporter.metrics import window_families
-from exporter.statistics import statistics
-from exporter.window import Rules
+from exporter.exposition.families import window_families
+from exporter.exposition.render import REFRESH, Exposition, Format, cut, lines, render
+from exporter.exposition.self_metrics import Meters, family, gauge, target_families
+from exporter.history.statistics import statistics
+from exporter.history.window import Rules
 
 VOCABULARY = (("success", Outcome.SUCCESS),)
 TARGETS = [Target("nf", "service", "shop", f"web{place}") for place in range(3)]

@@ -33,9 +33,9 @@ from exporter.errors import (
     Unauthorized,
     Unreachable,
 )
-from exporter.fetch import LARGEST, Fetch, Observation
-from exporter.refusal import Asked, failed, retry_after
-from exporter.wire import Request
+from exporter.http.fetch import LARGEST, Fetch, Observation
+from exporter.http.http_errors import Asked, failed, retry_after
+from exporter.http.wire import Request
 
 TOKEN = "glpat-0123456789abcdef"
 BUILDS = Request("builds", "/v1/builds")

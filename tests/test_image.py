@@ -14,8 +14,8 @@ from certificates import Authority
 from click import Option
 from serving import TOKEN, northflank, refused_url, serving, settings
 
-from exporter.cli_collecting import serve
-from exporter.options import ENVIRONMENT
+from exporter.cli.options import ENVIRONMENT
+from exporter.cli.serve import serve
 from exporter.web.server import host_and_port
 from exporter.web.web_file import WebFile
 

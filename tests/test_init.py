@@ -9,10 +9,12 @@ from here import run
 from serving import TOKEN, refused_url
 from terminals import Terminal
 
-from exporter import config
-from exporter.first_configuration import Wish, first_configuration
-from exporter.secret import EnvToken
-from exporter.settings import GitLabSource, NorthflankSource, Settings
+from exporter.config.secret import EnvToken
+from exporter.providers.gitlab import GitLabSource
+from exporter.providers.northflank import NorthflankSource
+from exporter.settings import load
+from exporter.settings.settings import Settings
+from exporter.settings.template import Wish, first_configuration
 from exporter.simulator import SIMULATOR_TOKEN, Simulator, demo_world, faults
 
 NORTHFLANK = Wish("northflank", "northflank", "", ("env", "NORTHFLANK_TOKEN"))
@@ -48,7 +50,7 @@ def _no_faults(simulator: Simulator) -> None:
 
 
 def read(text: str) -> Settings:
-    return config.read(text, "config.yaml", Path("/"))
+    return load.read(text, "config.yaml", Path("/"))
 
 
 @pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)

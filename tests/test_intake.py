@@ -14,17 +14,18 @@ from structlog.typing import EventDict
 
 from bench.loopback import Clock, Ledger, Loopback
 from exporter.collector import Collector
+from exporter.config.secret import EnvToken
 from exporter.errors import Unreachable
-from exporter.exposition import Format
-from exporter.fetch import Observation
-from exporter.readers import Inline
-from exporter.settings import EnvToken, Settings, Source
+from exporter.exposition.render import Format
+from exporter.http.fetch import Observation
+from exporter.http.wire import Request
+from exporter.polling.workers import Inline
+from exporter.settings.settings import Settings, Source
 from exporter.simulator import Limit, Simulator, World, faults
 from exporter.simulator.faults import Effect
 from exporter.simulator.message import json_answer
 from exporter.simulator.server import SIMULATOR_TOKEN
 from exporter.simulator.world import Entity, Extra, Habits, NorthflankProject
-from exporter.wire import Request
 
 START = 1_795_300_000.0
 HOUR = 3600.0

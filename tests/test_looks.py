@@ -4,9 +4,9 @@ import pytest
 from builds import NOW, build, moved, read, read_again
 
 from exporter.build import UNFINISHED, Outcome
-from exporter.looks import Verdict, covers, running, stepped, verdict
+from exporter.history.window import History
+from exporter.polling.list_status import Verdict, covers, running, stepped, verdict
 from exporter.providers import Look
-from exporter.window import History
 
 STEPS = {"queued": 0, "starting": 1, "cloning": 2, "building": 3, "uploading": 4, "success": 5, "failure": 5}
 OUTCOMES = {"queued": Outcome.PENDING, "success": Outcome.SUCCESS, "failure": Outcome.FAILURE}

@@ -8,8 +8,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter import __version__
-from exporter.allowance import Allowance
-from exporter.meters import (
+from exporter.exposition.self_metrics import (
     FAMILIES,
     Meters,
     SourceStatus,
@@ -19,6 +18,7 @@ from exporter.meters import (
     target_families,
     up_family,
 )
+from exporter.polling.rate_limit import Allowance
 
 LABELS = {"source": "nf", "project": "shop", "kind": "service", "target": "web"}
 

@@ -10,10 +10,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.build import CONCLUDED, Build, Outcome, Target
-from exporter.exposition import Format, render
-from exporter.metrics import EXEMPLAR_LIMIT, WINDOW, go_float, series, window_families
-from exporter.statistics import statistics
-from exporter.window import History, Rules
+from exporter.exposition.families import EXEMPLAR_LIMIT, WINDOW, go_float, series, window_families
+from exporter.exposition.render import Format, render
+from exporter.history.statistics import statistics
+from exporter.history.window import History, Rules
 
 DATA = Path(__file__).parent / "data" / "exposition"
 VOCABULARY = (

@@ -13,8 +13,8 @@ import yaml
 from promql_parser import parse
 from real import tool
 
-from exporter.meters import FAMILIES
-from exporter.metrics import TARGET_LABELS, WINDOW
+from exporter.exposition.families import TARGET_LABELS, WINDOW
+from exporter.exposition.self_metrics import FAMILIES
 
 ROOT = Path(__file__).parent.parent
 MIXIN = ROOT / "mixin"

@@ -8,6 +8,7 @@ import pytest
 from operating import GITLAB, NORTHFLANK, OLD_GITLAB, Hand
 
 from exporter.build import FAILED, Outcome, Target
+from exporter.config.secret import EnvToken
 from exporter.errors import (
     BadPayload,
     ExporterError,
@@ -20,12 +21,12 @@ from exporter.errors import (
     Unauthorized,
     Unreachable,
 )
+from exporter.http.wire import Answer
 from exporter.operate import Found, cancel, opened, retry, where
 from exporter.operate.operator import CHANGES
 from exporter.providers import PROVIDERS
-from exporter.settings import EnvToken, Settings
+from exporter.settings.settings import Settings
 from exporter.simulator import SIMULATOR_TOKEN, Simulator, demo_world, faults
-from exporter.wire import Answer
 
 SETTINGS = Settings(sources=(NORTHFLANK, GITLAB, OLD_GITLAB))
 WEB = "northflank/service/shop/web"

@@ -6,29 +6,33 @@ from typing import Any
 
 import pytest
 from builds import DAY, NOW, RULES, WEB, build, read
+from driving import gitlab, northflank
 
-from exporter.allowance import Allowance
 from exporter.build import Build, Outcome, Target
-from exporter.known import Known, KnownSource, KnownTarget, page_of
-from exporter.overview import View, choices, faults, find, lenient, overview
-from exporter.packed import Packed
-from exporter.standing import Standing, branch_of, quantile, standings, window_of
-from exporter.statistics import statistics
-from exporter.window import Rules
+from exporter.history.health import Standing, branch_of, quantile, standings, window_of
+from exporter.history.statistics import statistics
+from exporter.history.window import Rules
+from exporter.polling.rate_limit import Allowance
+from exporter.providers.gitlab import GitLab
+from exporter.providers.northflank import Northflank
+from exporter.snapshot import Known, KnownSource, KnownTarget, page_of
+from exporter.store.codec import Packed
+from exporter.web.overview import View, choices, faults, find, lenient, overview
 
 HOUR = 3600.0
 SOURCE = KnownSource(
     name="nf",
     provider="northflank",
+    title="Northflank",
     url="https://x.example",
-    api="",
+    page_of=Northflank(northflank()).page_of,
     up=True,
     resting_until=None,
     allowance=Allowance(),
     targets=1,
     errors=(),
 )
-GITLAB = replace(SOURCE, name="gl", provider="gitlab", url="https://gitlab.example.com", api="v4")
+GITLAB = replace(SOURCE, name="gl", provider="gitlab", title="GitLab", page_of=GitLab(gitlab("a/b")).page_of)
 API = Target("nf", "service", "shop", "api")
 
 
@@ -203,12 +207,16 @@ def test_a_target_is_found_by_its_path_and_a_job_by_its_kind() -> None:
     ("path", "source", "build_id", "expected"),
     [
         ("shop/web", GITLAB, "7", "https://gitlab.example.com/shop/web/-/jobs/7"),
-        ("shop/web", replace(GITLAB, api="v3"), "7", "https://gitlab.example.com/shop/web/builds/7"),
+        (
+            "shop/web",
+            replace(GITLAB, page_of=GitLab(gitlab("a/b", v3=True)).page_of),
+            "7",
+            "https://gitlab.example.com/shop/web/builds/7",
+        ),
         ("shop/w b", GITLAB, "7", "https://gitlab.example.com/shop/w%20b/-/jobs/7"),
         ("shop/web", GITLAB, "7/../../x", None),
         ("42", GITLAB, "7", None),
         ("shop/web", SOURCE, "7", None),
-        ("shop/web", replace(GITLAB, url="javascript://x"), "7", None),
     ],
 )
 def test_a_build_has_a_page_where_its_address_is_documented(

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.build import Build, Outcome
-from exporter.packed import NOTHING, Packed
-from exporter.window import History, Rules, fold
+from exporter.history.window import History, Rules, fold
+from exporter.store.codec import NOTHING, Packed
 
 SHAS = st.text("0123456789abcdef", min_size=40, max_size=40)
 BUILDS = st.builds(

@@ -13,7 +13,7 @@ from serving import TOKEN, Clock, Exporter, gitlab, northflank, refused_url, ser
 
 from exporter.build import Outcome, Target
 from exporter.errors import ListenError
-from exporter.exposition import Format
+from exporter.exposition.render import Format
 from exporter.simulator import demo_world
 from exporter.simulator.server import SIMULATOR_TOKEN
 from exporter.simulator.world import Entity, Habits, NorthflankProject, World

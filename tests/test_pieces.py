@@ -5,7 +5,7 @@ import gzip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.pieces import BLOCK, Column, Member
+from exporter.exposition.gzip_members import BLOCK, Column, Member
 
 PLACES = 3 * BLOCK
 

@@ -5,7 +5,7 @@ import sys
 
 from serving import ask
 
-from exporter.process import CYCLES
+from exporter.web.process import CYCLES
 
 CODE = """
 import gc

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from exporter.readers import Abandoned, Flight, Inline, Readers, Turnstile
+from exporter.polling.workers import Abandoned, Flight, Inline, Readers, Turnstile
 
 PATIENCE = 20.0
 """Seconds after which a test has failed; nothing waits that long where the code is right."""

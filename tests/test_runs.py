@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.build import Build, Outcome
-from exporter.runs import age_key, newest_runs, runs
+from exporter.history.runs import age_key, newest_runs, runs
 
 
 def test_one_failed_test_among_ten_passing_jobs_makes_the_run_a_failed_one() -> None:

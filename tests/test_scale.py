@@ -8,7 +8,7 @@ from processes import simulate
 from serving import TOKEN, northflank, settings
 
 from exporter.collector import Collector
-from exporter.exposition import Format
+from exporter.exposition.render import Format
 from exporter.simulator.server import SIMULATOR_TOKEN
 
 TARGETS, LATENCY = 200, 0.1

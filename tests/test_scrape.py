@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.exposition import Format
+from exporter.exposition.render import Format
 from exporter.web.scrape import form, patience, takes_gzip
 
 OPENMETRICS, TEXT = Format.OPENMETRICS, Format.TEXT

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.shelf import Shelf, Store
+from exporter.store.arena import Shelf, Store
 
 WIDTH = 3
 KEPT = st.binary(max_size=40)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.build import Build, Outcome
-from exporter.statistics import Statistics, statistics
-from exporter.window import History, Rules, look, recut, without
+from exporter.history.statistics import Statistics, statistics
+from exporter.history.window import History, Rules, look, recut, without
 
 FEW = Rules(builds=3)
 

@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.errors import Unreachable
-from exporter.tagged import Tagged
-from exporter.wire import Answer, Request
+from exporter.http.conditional import Tagged
+from exporter.http.wire import Answer, Request
 
 LIST = Request("builds", "/v1/builds", (("per_page", "5"),))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import pytest
 from builds import NOW, RULES, WEB, all_counted, build, many, moved
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 
 from exporter.build import Build, Outcome, Target
 from exporter.errors import BadPayload, NotFound, Unreachable
+from exporter.history.runs import age_key
+from exporter.history.window import OVERLAP, History, Rules, merge, without
+from exporter.http.wire import Answer, Reading, Request
+from exporter.polling.walk import LARGEST, PAGES, REVIVED, SINGLES, Walked, walk
 from exporter.providers import Delivery, Discovery, Look, Page, Provider, Rejected, Tell, unheard
-from exporter.runs import age_key
-from exporter.walk import LARGEST, PAGES, REVIVED, SINGLES, Walked, walk
-from exporter.window import OVERLAP, History, Rules, merge, without
-from exporter.wire import Answer, Reading, Request
+from exporter.providers.contract import LimitHeaders
 
 HUGE = replace(RULES, builds=10_000)
 EXECUTING, SUCCESS, WAITING = Outcome.EXECUTING, Outcome.SUCCESS, Outcome.WAITING
@@ -37,6 +39,8 @@ class Server:
     vocabulary: tuple[tuple[str, Outcome], ...] = ()
     kinds: tuple[str, ...] = ("service",)
     secret_header: str = ""
+    title: str = "Server"
+    limit_headers: ClassVar[LimitHeaders] = LimitHeaders("x-", 60.0)
 
     def headers(self, token: str) -> dict[str, str]:
         return {"token": token}
@@ -52,6 +56,9 @@ class Server:
 
     def event(self, headers: Mapping[str, str], body: object) -> Delivery:
         raise NotImplementedError(headers, body)
+
+    def page_of(self, target: Target, build: Build | None = None) -> str | None:
+        raise NotImplementedError(target, build)
 
     def single(self, target: Target) -> bool:
         assert target == WEB

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.build import CONCLUDED, Build, Outcome
-from exporter.window import (
+from exporter.history.window import (
     DORMANT_LIMIT,
     NAMED_BRANCHES,
     OVERLAP,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import BadPayload
-from exporter.wire import Answer, decode, flag, identifier, inner, instant, mapping, number, sequence, text
+from exporter.http.wire import Answer, decode, flag, identifier, inner, instant, mapping, number, sequence, text
 
 SECRET = "hunter2"
 

@@ -11,8 +11,8 @@ from bench.performance.inside import settings
 from bench.performance.section import Scale, Section
 from bench.table import Figure, Row
 from exporter.collector import Collector
-from exporter.exposition import Format
-from exporter.process import settle
+from exporter.exposition.render import Format
+from exporter.web.process import settle
 
 TARGETS = 1000
 LATENCY = 0.05

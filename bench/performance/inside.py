@@ -9,10 +9,11 @@ from bench.loopback import Clock
 from bench.performance.provider import Connected, Northflank
 from exporter.build import Target
 from exporter.collector import Collector
-from exporter.display import Display
-from exporter.exposition import Format
-from exporter.readers import Inline
-from exporter.settings import EnvToken, Settings
+from exporter.config.secret import EnvToken
+from exporter.exposition.render import Format
+from exporter.exposition.series_limit import Display
+from exporter.polling.workers import Inline
+from exporter.settings.settings import Settings
 
 TOKEN = EnvToken("SIMULATED_TOKEN")
 """Never read where there is no HTTP."""

@@ -13,7 +13,7 @@ from bench.performance.inside import Loop
 from bench.performance.provider import Northflank
 from bench.performance.section import Scale, Section
 from bench.table import Cell, Figure, Row
-from exporter.process import settle
+from exporter.web.process import settle
 
 SIZES = (1000, 10_000)
 ROUNDS = (100, 10)

@@ -19,7 +19,7 @@ from exporter.simulator import SIMULATOR_TOKEN
 TOKEN = "SIMULATED_TOKEN"  # noqa: S105  # the name of a variable
 PATIENCE = 600.0
 """Seconds after which what was waited for is not going to come."""
-COMMAND = (sys.executable, "-c", "from exporter.cli import main; main()")
+COMMAND = (sys.executable, "-c", "from exporter.cli.main import main; main()")
 """What the script `ci-build-exporter` does."""
 GZIP: Mapping[str, str] = {"Accept-Encoding": "gzip"}
 

@@ -17,8 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 from exporter.errors import NotFound
+from exporter.http.wire import Answer, Request
 from exporter.simulator.words import iso, slug
-from exporter.wire import Answer, Request
 
 PROJECT = 50
 """Services of a project."""

@@ -19,7 +19,7 @@ HEALTHY, CHECKED = 0.7, 1.0
 """Seconds."""
 PROJECTS = 1000
 HEAVIEST = 12
-COMMAND = (sys.executable, "-c", "from exporter.cli import main; main()")
+COMMAND = (sys.executable, "-c", "from exporter.cli.main import main; main()")
 PROJECT = """      - id: project-{n}
         services: ["*"]
         jobs: [nightly, "report-*"]

@@ -6,8 +6,8 @@ from typing import Final
 
 from exporter.build import Target
 from exporter.errors import Refused
-from exporter.providers import PROVIDERS
-from exporter.settings import Settings, Source
+from exporter.providers import provider_of
+from exporter.settings.settings import Settings, Source
 
 NEAR: Final = 0.5
 """How like a known address an unknown one must be to be taken for it, of 1."""
@@ -20,7 +20,7 @@ def where(settings: Settings, address: str) -> tuple[Source, Target]:
     if source is None:
         known = [source.name for source in settings.sources]
         raise Refused(f'no source is named "{name}"{_meant(name, known) or "; known are " + ", ".join(known)}')
-    kinds = PROVIDERS[source.provider](source).kinds
+    kinds = provider_of(source).kinds
     kind, _, within = rest.partition("/")
     project, slash, target = within.rpartition("/")
     if kind == "project" and kind in kinds and all(within.split("/")):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from exporter.build import Build, Outcome, Target
+from exporter.http.wire import Answer, Reading, Request
 from exporter.providers import Page
-from exporter.wire import Answer, Reading, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from exporter.errors import (
     Unauthorized,
     Unreachable,
 )
+from exporter.http.wire import Answer
 from exporter.operate.changes import Change, Found
 from exporter.operate.operator import Operator, records_in, without
-from exporter.wire import Answer
 
 COMMAND = "ci-build-exporter builds"
 

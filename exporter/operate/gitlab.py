@@ -12,11 +12,11 @@ from urllib.parse import parse_qsl
 
 from exporter.build import Build, Outcome, Target
 from exporter.errors import BadPayload
+from exporter.http.wire import Answer, Reading, Request, decode, identifier, mapping, sequence, text
 from exporter.operate.changes import Change, Found
 from exporter.providers import Page
-from exporter.providers.gitlab import GitLab
+from exporter.providers.gitlab.api import GitLab
 from exporter.providers.pages import path
-from exporter.wire import Answer, Reading, Request, decode, identifier, mapping, sequence, text
 
 WHOLE_SHA: Final = frozenset({40, 64})
 """Characters of a sha that is not cut."""

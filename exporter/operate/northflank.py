@@ -12,11 +12,11 @@ import orjson
 
 from exporter.build import FAILED, Build, Outcome, Target
 from exporter.errors import Refused
+from exporter.http.wire import Answer, Reading, Request, decode, identifier, inner, mapping, text
 from exporter.operate.changes import Change, Found
 from exporter.providers import Page
-from exporter.providers.northflank import Northflank
+from exporter.providers.northflank.api import Northflank
 from exporter.providers.pages import path
-from exporter.wire import Answer, Reading, Request, decode, identifier, inner, mapping, text
 
 MOST_PAGES: Final = 10
 """Of 100 builds, in the search for those of a commit: the API knows no such list."""

@@ -20,16 +20,16 @@ from exporter.errors import (
     SourceError,
     Unreachable,
 )
+from exporter.http.wire import Answer, Reading, Request, T, decode, identifier, inner
 from exporter.operate.address import unknown_target
 from exporter.operate.changes import Changes, Found
 from exporter.operate.gitlab import GitLabChanges
 from exporter.operate.northflank import NorthflankChanges
 from exporter.operate.scope import scope_of
-from exporter.providers import PROVIDERS, Discovery, Provider
-from exporter.readers import Flight, drive
-from exporter.settings import Source
-from exporter.source import fetch_of
-from exporter.wire import Answer, Reading, Request, T, decode, identifier, inner
+from exporter.polling.state import fetch_of
+from exporter.polling.workers import Flight, drive
+from exporter.providers import Discovery, Provider, provider_of
+from exporter.settings.settings import Source
 
 CHANGES: Final[Mapping[str, Callable[[Any], Changes]]] = MappingProxyType(
     {"northflank": NorthflankChanges, "gitlab": GitLabChanges}
@@ -82,7 +82,7 @@ class Operator:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.provider: Provider = PROVIDERS[source.provider](source)
+        self.provider: Provider = provider_of(source)
         self.changes = CHANGES[source.provider](self.provider)
         self.connect = connect
         self._fetch = connect()

@@ -1,6 +1,7 @@
 """The providers: what each must give (`contract.py`), and the one map from a source's `provider` to what reads it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -17,8 +18,9 @@ from exporter.providers.contract import (
     Tell,
     unheard,
 )
-from exporter.providers.gitlab import GitLab
-from exporter.providers.northflank import Northflank
+from exporter.providers.gitlab import GitLab, GitLabSource
+from exporter.providers.northflank import Northflank, NorthflankSource
+from exporter.providers.settings import SourceSettings
 
 __all__ = [
     "OTHER_EVENT",
@@ -30,15 +32,35 @@ __all__ = [
     "Page",
     "Provider",
     "Rejected",
+    "Row",
     "ServiceList",
+    "SourceSettings",
     "Tell",
+    "provider_of",
     "unheard",
 ]
 
-PROVIDERS: Final[Mapping[str, Callable[[Any], Provider]]] = MappingProxyType(
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A provider: what the configuration calls it, what can be configured of a source of it, and what reads one."""
+
+    title: str
+    """Its name, as a person writes it."""
+    settings: type[SourceSettings]
+    reader: Callable[[Any], Provider]
+    """From a source's settings to what reads it."""
+
+
+PROVIDERS: Final[Mapping[str, Row]] = MappingProxyType(
     {
-        "northflank": Northflank,
-        "gitlab": GitLab,
+        "northflank": Row("Northflank", NorthflankSource, Northflank),
+        "gitlab": Row("GitLab", GitLabSource, GitLab),
     }
 )
-"""From the configuration's word to what makes a provider of that source's settings."""
+"""By the configuration's word."""
+
+
+def provider_of(source: SourceSettings) -> Provider:
+    """The provider that reads a source with these settings."""
+    return PROVIDERS[source.provider].reader(source)

@@ -10,7 +10,17 @@ from typing import Final, Protocol
 
 from exporter.build import Build, Outcome, Target
 from exporter.errors import SourceError
-from exporter.wire import Reading
+from exporter.http.wire import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class LimitHeaders:
+    """How a provider's headers report its rate limit: `PREFIXlimit`, `PREFIXremaining`, `PREFIXreset`."""
+
+    prefix: str
+    """In lower case."""
+    period: float
+    """Seconds in which `limit` requests are allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,10 @@ class Provider(Protocol):
     """
 
     @property
+    def title(self) -> str:
+        """Its name, as a person writes it, and which API is read where that is not today's."""
+
+    @property
     def vocabulary(self) -> tuple[tuple[str, Outcome], ...]:
         """Every status that the provider documents with its outcomes, as they are in `Build`."""
 
@@ -133,6 +147,10 @@ class Provider(Protocol):
     @property
     def ordered(self) -> bool:
         """Whether the API documents that the newest builds come first."""
+
+    @property
+    def limit_headers(self) -> LimitHeaders:
+        """The headers in which an answer reports the rate limit."""
 
     @property
     def secret_header(self) -> str:
@@ -160,6 +178,9 @@ class Provider(Protocol):
 
     def looks(self, name: str) -> Reading[Mapping[Target, Look | None]]:
         """Give what a list tells of each wanted target in it; None where it tells nothing."""
+
+    def page_of(self, target: Target, build: Build | None = None) -> str | None:
+        """Give the address of the provider's page of a build, or of the target; None where it documents none."""
 
     def run(self, target: Target, build: Build) -> Reading[Page]:
         """Give the builds of the run that a build belongs to, each attempt; where the API has no runs, that build."""

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from exporter.build import Build
 from exporter.errors import BadPayload, SourceError
+from exporter.http.wire import Answer, Reading, Request, identifier, instant
 from exporter.providers.contract import Page, Rejected
-from exporter.wire import Answer, Reading, Request, identifier, instant
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from exporter.build import Build, Outcome
 from exporter.collector import Collector
-from exporter.known import Known, KnownSource, KnownTarget, page_of
-from exporter.overview import Row, View, builds_of, faults, find, line_of, overview, path_of
+from exporter.snapshot import Known, KnownSource, KnownTarget, page_of
+from exporter.web.overview import Row, View, builds_of, faults, find, line_of, overview, path_of
 from exporter.web.scrape import takes_gzip
 
 PREFIX: Final = "/api/v1"

@@ -18,8 +18,8 @@ from starlette.routing import Route
 from exporter.build import Target
 from exporter.collector import Collector
 from exporter.errors import ConfigError, ListenError
-from exporter.exposition import Format
-from exporter.pieces import LEVEL
+from exporter.exposition.gzip_members import LEVEL
+from exporter.exposition.render import Format
 from exporter.web import api
 from exporter.web.page import Pages
 from exporter.web.scrape import SCRAPE_TIMEOUT, form, patience, takes_gzip

@@ -23,13 +23,14 @@ from starlette.routing import Route
 from exporter import __version__
 from exporter.build import Build, Outcome
 from exporter.collector import Collector
-from exporter.exposition import Format
-from exporter.known import Known, KnownTarget, page_of
-from exporter.overview import STRIP, Overview, Row, View, choices, find, lenient, line_of, overview, path_of
+from exporter.exposition.render import Format
+from exporter.history.window import OTHER, History
+from exporter.providers import PROVIDERS
+from exporter.snapshot import Known, KnownTarget, page_of
 from exporter.web import page_marks, page_words
+from exporter.web.overview import STRIP, Overview, Row, View, choices, find, lenient, line_of, overview, path_of
 from exporter.web.page_words import OUTCOME_WORDS, plural
 from exporter.web.scrape import takes_gzip
-from exporter.window import OTHER, History
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -67,7 +68,6 @@ TILES: Final = (
 STATE_COUNT: Final[Mapping[str, str]] = MappingProxyType(
     {"broken": "broken", "running": "running", "stuck": "stuck", "flaky": "flaky", "unread": "not read"}
 )
-PROVIDERS: Final[Mapping[str, str]] = MappingProxyType({"northflank": "Northflank", "gitlab": "GitLab"})
 _ROUND = "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z"
 _SQUARE = "M-3 -3h6v6h-6z"
 SHAPES: Final[Mapping[Outcome, str]] = MappingProxyType(
@@ -208,7 +208,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "NONE": page_words.NONE,
         "OUTCOME_WORDS": OUTCOME_WORDS,
-        "PROVIDERS": PROVIDERS,
+        "PROVIDERS": {name: row.title for name, row in PROVIDERS.items()},
         "SHAPES": SHAPES,
         "STATES": STATES,
         "STATE_COUNT": STATE_COUNT,

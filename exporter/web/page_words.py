@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.build import Build, Outcome, Target
-from exporter.metrics import target_labels
+from exporter.exposition.families import target_labels
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 SHORT_SHA = 8

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from exporter.exposition import Format
+from exporter.exposition.render import Format
 
 SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
 MARGIN = 0.5

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from exporter.errors import ListenError
-from exporter.process import settle
+from exporter.web.process import settle
 
 KEEP_ALIVE = 120
 """Seconds that an idle connection is kept: longer than any scrape interval."""

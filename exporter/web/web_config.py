@@ -15,11 +15,11 @@ from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, PlainVal
 from pydantic import ValidationError as Invalid
 from pydantic_core import ErrorDetails
 
-from exporter import document
-from exporter.document import Mapped
+from exporter.config import document
+from exporter.config.document import Mapped
+from exporter.config.errors import NEAR, Form
+from exporter.config.values import FilePath, FromFile, Section, Word, fault
 from exporter.errors import ConfigError
-from exporter.faults import NEAR, Form
-from exporter.values import FilePath, FromFile, Section, Word, fault
 
 TLS = "tls_server_config"
 HTTP = "http_server_config"

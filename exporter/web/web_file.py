@@ -9,8 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from exporter.config.errors import text_of
 from exporter.errors import ConfigError
-from exporter.faults import text_of
 from exporter.web import tls
 from exporter.web.web_config import TLS, TlsServer, WebSettings, read
 

@@ -11,8 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from exporter.collector import Collector
-from exporter.deliveries import Result
 from exporter.errors import Unauthorized
+from exporter.polling.deliveries import Result
 from exporter.providers import OTHER_EVENT
 
 log = structlog.get_logger()

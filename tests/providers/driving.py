@@ -7,10 +7,12 @@ from typing import TypeVar
 
 import orjson
 
+from exporter.config.secret import EnvToken
 from exporter.errors import NotFound, SourceError
+from exporter.http.wire import Answer, Reading, Request
 from exporter.providers import Page
-from exporter.settings import EnvToken, GitLabSource, NorthflankProject, NorthflankSource
-from exporter.wire import Answer, Reading, Request
+from exporter.providers.gitlab import GitLabSource
+from exporter.providers.northflank import NorthflankProject, NorthflankSource
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from exporter.build import CONCLUDED, UNFINISHED, Build, Outcome, Target
 from exporter.errors import BadPayload
+from exporter.http.wire import Answer, Reading
 from exporter.providers import Page
-from exporter.providers.gitlab import OUTCOMES as GITLAB_OUTCOMES
-from exporter.providers.gitlab import GitLab
-from exporter.providers.northflank import OUTCOMES as NORTHFLANK_OUTCOMES
-from exporter.providers.northflank import Northflank
-from exporter.wire import Answer, Reading
+from exporter.providers.gitlab.api import GitLab
+from exporter.providers.gitlab.outcomes import OUTCOMES as GITLAB_OUTCOMES
+from exporter.providers.northflank.api import OUTCOMES as NORTHFLANK_OUTCOMES
+from exporter.providers.northflank.api import Northflank
 
 SERVICE = Target("nf", "service", "shop", "web")
 PROJECT = Target("gl", "project", "shop/web", "shop/web")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from exporter.build import Build, Outcome, Target
 from exporter.providers import Delivery
-from exporter.providers.gitlab import GitLab
-from exporter.providers.northflank import Northflank
+from exporter.providers.gitlab.api import GitLab
+from exporter.providers.northflank.api import Northflank
 
 NF = Northflank(northflank())
 V4 = GitLab(gitlab("shop/web"))

@@ -4,8 +4,8 @@ import pytest
 from driving import DATA, case, cases, expected, gitlab, northflank, once, shown
 
 from exporter.build import Target
-from exporter.providers.gitlab import GitLab
-from exporter.providers.northflank import Northflank
+from exporter.providers.gitlab.api import GitLab
+from exporter.providers.northflank.api import Northflank
 
 
 def documented(name: str) -> bool:

@@ -3,8 +3,8 @@ from driving import Server, answer, case, cases, expected, gitlab, line, once, s
 
 from exporter.build import Outcome, Target
 from exporter.errors import BadPayload, Forbidden, NotFound, RateLimited, SourceError, Unauthorized
-from exporter.providers import PROVIDERS, Discovery, Provider
-from exporter.providers.gitlab import GitLab
+from exporter.providers import Discovery, Provider, provider_of
+from exporter.providers.gitlab.api import GitLab
 
 SHOP = Target("gl", "project", "shop/web", "shop/web")
 JOBS = "/api/v4/projects/shop%2Fweb/jobs"
@@ -89,7 +89,7 @@ def test_v3_has_fewer_words_and_one_kind_of_failure() -> None:
 
 
 def test_the_map_makes_it_and_it_is_a_provider() -> None:
-    provider: Provider = PROVIDERS["gitlab"](gitlab("a/b"))
+    provider: Provider = provider_of(gitlab("a/b"))
     assert provider.headers("t0k") == {"PRIVATE-TOKEN": "t0k", "Accept": "application/json"}
     assert provider.kinds == ("project",)
 

@@ -3,9 +3,9 @@ from driving import Server, case, cases, expected, line, northflank, once, shown
 
 from exporter.build import Outcome, Target
 from exporter.errors import BadPayload, Forbidden, NotFound, RateLimited, SourceError, Unauthorized, Unreachable
-from exporter.providers import PROVIDERS, Discovery, Look, Provider
-from exporter.providers.northflank import OUTCOMES, Northflank
-from exporter.settings import NorthflankProject as Project
+from exporter.providers import Discovery, Look, Provider, provider_of
+from exporter.providers.northflank import NorthflankProject as Project
+from exporter.providers.northflank.api import OUTCOMES, Northflank
 
 WEB = Target("nf", "service", "shop", "web")
 NIGHTLY = Target("nf", "job", "shop", "nightly")
@@ -65,7 +65,7 @@ def test_every_status_of_both_ages_is_shown() -> None:
 
 
 def test_the_map_makes_it_and_it_is_a_provider() -> None:
-    provider: Provider = PROVIDERS["northflank"](northflank())
+    provider: Provider = provider_of(northflank())
     assert provider.headers("t0k") == {"Authorization": "Bearer t0k", "Accept": "application/json"}
 
 

@@ -1,0 +1,1 @@
+"""The only room that reaches out: requests, answers, connections and what can go wrong with them."""

@@ -1,0 +1,1 @@
+"""What is due, how it is read, and what an answer changes."""
