@@ -65,7 +65,7 @@ bench-scale: $(VENV)/.develops  ## how fast 200 targets of a slow provider are r
 bench-page: $(VENV)/.develops  ## how fast the status page is over 10,000 targets; takes some 2 minutes
 	$(BIN)/python -m bench.page
 
-pictures: $(VENV)/.develops tests/node_modules/.installed  ## take the README's pictures of the status page
+pictures: $(VENV)/.develops tests/node_modules/.installed  ## take the pictures of the status page for docs/
 	PICTURES=1 $(BIN)/pytest --quiet tests/test_browser.py -k pictures
 
 image:  ## build the image with docker, podman or buildah: make image IMAGE=… BASE=…

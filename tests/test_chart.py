@@ -155,14 +155,14 @@ def test_the_readme_has_the_values_as_their_comments_describe_them(tmp_path: Pat
 
 
 def examples() -> list[str]:
-    """The values that the chart's README and that of the project show."""
-    both = README + (ROOT / "README.md").read_text()
+    """The values that the chart's README and the project's page about Kubernetes show."""
+    both = README + (ROOT / "docs" / "kubernetes.md").read_text()
     found = re.findall(r"^```yaml\n(.*?)^```$", both, re.MULTILINE | re.DOTALL)
     return [example for example in found if "config" in yaml.safe_load(example)]
 
 
 @pytest.mark.parametrize("example", examples())
-def test_the_examples_of_the_readmes_are_rendered(example: str, tmp_path: Path) -> None:
+def test_the_examples_of_the_pages_are_rendered(example: str, tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     values.write_text(example)
     assert rendered(values).config

@@ -1,4 +1,4 @@
-"""The README says what the code does: families, keys, options, dependencies, examples and links."""
+"""The documentation agrees with the code: families, keys, options, dependencies and examples."""
 
 import gzip
 import re
@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from certificates import Authority
 from click.testing import CliRunner
+from pages import PAGES, ROOT, code, examples, keyed, table, typed
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from pydantic import BaseModel, TypeAdapter
@@ -29,16 +31,15 @@ from exporter.config.values import FromFile, Spend
 from exporter.exposition.families import TARGET_LABELS, WINDOW
 from exporter.exposition.render import Format
 from exporter.exposition.self_metrics import FAMILIES
+from exporter.providers import PROVIDERS
 from exporter.providers.gitlab import GitLabSource
 from exporter.providers.northflank import NorthflankSource
 from exporter.settings import load
 from exporter.settings.settings import Settings
-from exporter.simulator import Simulator, demo_world
+from exporter.simulator import SIMULATOR_TOKEN, Simulator, World, demo_world
 from exporter.simulator.demo import DEMO_LIMIT
 from exporter.web.web_file import WebFile
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 NOT_IN_THE_DEMO = {
     "ci_build_target_errors": "no target of the demo fails",
     "ci_build_source_rejected_records": "every record of the demo makes sense",
@@ -46,56 +47,13 @@ NOT_IN_THE_DEMO = {
 }
 """Families without a sample in the demo, and why."""
 OF_THE_CLIENT = ("process_", "python_info")
-PICTURE_LIMIT = 150_000
-
-Row = list[str]
-
-
-def section(title: str) -> str:
-    """The text beneath a heading, its subsections included."""
-    found = re.search(rf"^(#+) {re.escape(title)}$", README, re.MULTILINE)
-    assert found, f"README.md has no heading {title}"
-    rest = README[found.end() :]
-    end = re.search(rf"^#{{1,{len(found[1])}}} ", "".join(_without_fences(rest)), re.MULTILINE)
-    return rest[: end.start()] if end else rest
-
-
-def _without_fences(text: str) -> Iterator[str]:
-    """The text in its full length, what is in fences blanked: a comment of a shell is no heading."""
-    for place, part in enumerate(re.split(r"(?m)^(```.*\n)", text)):
-        inside = place % 4 == 2  # text, opening fence, example, closing fence
-        yield re.sub(r"[^\n]", " ", part) if inside else part
-
-
-def table(title: str, header: str) -> list[Row]:
-    """The rows of the table beneath a heading whose first column has that header."""
-    lines = section(title).splitlines()
-    start = next(place for place, line in enumerate(lines) if line.startswith(f"| {header} |"))
-    rows = []
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
-
-
-def code(cell: str) -> str:
-    """What stands between the cell's back quotes; the cell itself where there are none."""
-    return cell.removeprefix("`").removesuffix("`")
+METRICS = "docs/metrics.md"
+OF_OTHERS = {"--enable-feature", "--health-cmd", "--no-healthcheck"}
+"""Options of other programs that the pages name."""
 
 
 def labels(cell: str) -> tuple[str, ...]:
     return tuple(re.findall(r"`(\w+)`", cell))
-
-
-def examples(language: str) -> list[str]:
-    """The fenced examples in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-
-
-def keyed(key: str) -> list[str]:
-    """The YAML examples with that key at the top."""
-    return [example for example in examples("yaml") if key in yaml.safe_load(example)]
 
 
 # Metrics
@@ -128,18 +86,20 @@ def of_meters(*prefixes: str) -> list[tuple[str, str, tuple[str, ...]]]:
 def test_the_tables_of_metrics_are_the_families_of_the_code(
     title: str, expected: list[tuple[str, str, tuple[str, ...]]]
 ) -> None:
-    rows = table(title, "family")
+    rows = table(METRICS, title, "family")
     assert [(code(name), type_, labels(own)) for name, type_, own, _meaning in rows] == expected
     assert all(meaning for *_, meaning in rows)
 
 
 def test_no_family_of_the_code_is_in_no_table() -> None:
     titles = ("Recent builds", "Targets", "Sources", "The exporter")
-    assert {code(row[0]) for title in titles for row in table(title, "family")} == KNOWN_FAMILIES
+    assert {code(row[0]) for title in titles for row in table(METRICS, title, "family")} == KNOWN_FAMILIES
 
 
-def test_every_family_that_the_readme_names_exists() -> None:
-    named = set(re.findall(r"\bci_build_\w*[a-z]\b(?!\*)", README))
+@pytest.mark.parametrize("page", PAGES)
+def test_every_family_that_a_page_names_exists(page: str) -> None:
+    """Recording rules have a colon before the family's name, and are not meant."""
+    named = set(re.findall(r"(?<![:\w])ci_build_\w*[a-z]\b(?!\*)", PAGES[page]))
     parts = {
         family + part
         for family, type_, _labels in of_window()
@@ -195,8 +155,8 @@ def test_any_family_can_be_left_out() -> None:
     assert {name for name in shown if not name.startswith(OF_THE_CLIENT)} == {"ci_build_target_up"}
 
 
-def test_the_lines_of_the_first_screen_are_those_that_the_demo_shows() -> None:
-    (lines,) = re.findall(r"^Five of the lines.*?```\n(.*?)```$", README, re.MULTILINE | re.DOTALL)
+def test_the_lines_of_the_readme_are_those_that_the_demo_shows() -> None:
+    (lines,) = re.findall(r"^```\n(ci_build_.*?)```$", PAGES["README.md"], re.MULTILINE | re.DOTALL)
     series = {line.rpartition(" # ")[0] if " # " in line else line for line in demo().splitlines()}
     names = {line.rpartition(" ")[0] for line in series}
     written = [line.rpartition(" ")[0] for line in lines.splitlines()]
@@ -243,7 +203,7 @@ def inner_section(annotation: Any) -> type[BaseModel] | None:
 def test_the_tables_of_keys_are_the_settings_with_their_defaults(
     title: str, expected: list[tuple[str, Any, Any]]
 ) -> None:
-    rows = table(title, "key")
+    rows = table("docs/configuration.md", title, "key")
     keys = [code(row[0]) for row in rows]
     assert sorted(keys) == sorted(name for name, _type, _default in expected)
     for name, type_, default in expected:
@@ -256,16 +216,33 @@ def test_the_tables_of_keys_are_the_settings_with_their_defaults(
         assert value == default, name
 
 
-@pytest.mark.parametrize("example", keyed("sources"), ids=["smallest", "full"])
+def test_every_key_that_a_page_names_exists() -> None:
+    """Written as `section.key`; a family's own keys are in the tables, which are compared with the code."""
+    models = (Settings, NorthflankSource, GitLabSource)
+    known = {name for model in models for name, _type, _default in keys(model)}
+    sections = {name.partition(".")[0] for name in known if "." in name}
+    for page, text in PAGES.items():
+        named = re.findall(rf"`((?:{'|'.join(map(re.escape, sections))})\.[a-z_]+)`", text)
+        assert set(named) <= known, page
+
+
+@pytest.mark.parametrize("example", keyed("sources"))
 def test_the_examples_of_configurations_are_good(example: str) -> None:
-    assert load.read(example, "README.md", ROOT, families=KNOWN_FAMILIES).sources
+    assert load.read(example, "config.yaml", ROOT, families=KNOWN_FAMILIES).sources
+
+
+def test_the_readme_has_a_smallest_configuration_of_each_provider_and_the_page_of_keys_has_a_full_one() -> None:
+    smallest = [load.read(example, "config.yaml", ROOT) for example in keyed("sources", "README.md")]
+    (full,) = (load.read(example, "config.yaml", ROOT) for example in keyed("sources", "docs/configuration.md"))
+    assert [[source.provider for source in settings.sources] for settings in smallest] == [[name] for name in PROVIDERS]
+    assert {source.provider for source in full.sources} == PROVIDERS.keys()
 
 
 # Commands
 
 
 def options_of(command: click.Command) -> dict[str, str]:
-    """Each option of a command with its default as the README writes it."""
+    """Each option of a command with its default as the table writes it."""
     found = {}
     for option in command.params:
         if not isinstance(option, click.Option):
@@ -290,15 +267,16 @@ def every_command(group: click.Group = commands, before: str = "") -> Iterator[t
 
 
 COMMANDS = dict(every_command())
+OPTIONS = ("docs/commands.md", "Commands and options")
 
 
 def test_the_table_of_commands_is_that_of_the_code() -> None:
-    assert sorted(code(row[0]) for row in table("Commands and options", "command")) == sorted(COMMANDS)
+    assert sorted(code(row[0]) for row in table(*OPTIONS, "command")) == sorted(COMMANDS)
 
 
 def test_the_table_of_options_is_that_of_the_commands() -> None:
     written: dict[str, dict[str, str]] = {name: {} for name in COMMANDS}
-    for option, of, default, meaning in table("Commands and options", "option"):
+    for option, of, default, meaning in table(*OPTIONS, "option"):
         assert meaning, option
         for name in of.split(", "):
             written[name][code(option)] = code(default)
@@ -312,6 +290,53 @@ def test_help_shows_every_option_with_its_variable(name: str) -> None:
         variable = ENVIRONMENT + re.sub(r"[.-]", "_", option.removeprefix("--")).upper()
         assert f" {option} " in shown
         assert variable in shown.replace(" ", "")
+
+
+@pytest.mark.parametrize("line", list(typed("ci-build-exporter")), ids=" ".join)
+def test_the_command_lines_of_the_pages_have_commands_and_options_that_exist(line: list[str]) -> None:
+    name = next(name for name in (" ".join(line[:2]), line[0]) if name in COMMANDS)
+    command = COMMANDS[name]
+    known = {spelling for option in command.params for spelling in option.opts}
+    used = {word.partition("=")[0] for word in line[len(name.split()) :] if word.startswith("-")}
+    assert used <= known
+    required = {option.opts[0] for option in command.params if isinstance(option, click.Option) and option.required}
+    assert required <= used or name.startswith("builds "), "the environment names the configuration there"
+
+
+def test_every_option_that_a_page_names_exists() -> None:
+    ours = {option for command in COMMANDS.values() for option in options_of(command)}
+    for page, text in PAGES.items():
+        named = set(re.findall(r"`(--[a-z][a-z.-]*)", text))
+        assert named <= ours | OF_OTHERS, page
+
+
+# The steps of the README
+
+
+def test_the_steps_of_the_readme_lead_to_its_configurations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each `init` of the README writes the configuration beside it, and both together can be read."""
+    written = [yaml.safe_load(example)["sources"] for example in keyed("sources", "README.md")]
+    steps = [line for line in typed("ci-build-exporter", "README.md") if line[0] == "init"]
+    assert [line[1] for line in steps] == [f"--provider={name}" for name in PROVIDERS]
+    demo = demo_world()
+    group = tuple(replace(project, path=f"platform/{project.index}") for project in demo.gitlab)
+    monkeypatch.chdir(tmp_path)
+    with Simulator(World(demo.northflank, group)) as simulator:
+        for line, (source,) in zip(steps, written, strict=True):
+            monkeypatch.setenv(source["token"]["env"], SIMULATOR_TOKEN)
+            source["url"] = simulator.url
+            here = f"{source['name']}.yaml"
+            done = CliRunner().invoke(commands, [*line, f"--url={simulator.url}", f"--config.file={here}"])
+            assert done.exit_code == 0, done.output
+            made = load.read(Path(here).read_text(), here, tmp_path)
+            shown = load.read(yaml.safe_dump({"sources": [source]}), here, tmp_path)
+            assert made.model_dump() == shown.model_dump()
+        Path("config.yaml").write_text(yaml.safe_dump({"sources": [source for (source,) in written]}))
+        (check,) = (line for line in typed("ci-build-exporter", "README.md") if line[0] == "check")
+        done = CliRunner().invoke(commands, check)
+    assert done.exit_code == 0, done.output
+    assert "northflank: up" in done.output
+    assert "gitlab: up" in done.output
 
 
 # Prometheus
@@ -331,7 +356,7 @@ def promtool(tmp_path: Path, what: str, text: str) -> str:
 def test_the_table_of_alerts_is_that_of_the_mixin() -> None:
     groups = yaml.safe_load((ROOT / "mixin" / "alerts.yaml").read_text())["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
-    rows = table("Alerts", "alert")
+    rows = table("docs/alerts.md", "Alerts", "alert")
     assert [(code(alert), severity, pause) for alert, severity, pause, _meaning in rows] == [
         (rule["alert"], rule["labels"]["severity"], rule["for"]) for rule in rules
     ]
@@ -355,13 +380,13 @@ def certificates(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("scrape", keyed("scrape_configs"), ids=["plain", "tls"])
+@pytest.mark.parametrize("scrape", keyed("scrape_configs"))
 def test_prometheus_takes_the_scrape_configurations(certificates: Path, scrape: str) -> None:
     promtool(certificates, "config", scrape)
 
 
 def test_prometheus_and_the_exporter_take_the_web_configuration(certificates: Path) -> None:
-    (web,) = keyed("tls_server_config")
+    (web,) = keyed("tls_server_config", "docs/tls.md")
     promtool(certificates, "web-config", web)
     in_force = WebFile(certificates / "example.yaml").now()
     assert in_force.summary == "TLS, 1 user, 1 header"
@@ -369,71 +394,13 @@ def test_prometheus_and_the_exporter_take_the_web_configuration(certificates: Pa
     assert in_force.context.verify_mode is ssl.CERT_REQUIRED
 
 
-# Dependencies, links, and what must not be written
+# Dependencies
 
 
 def test_the_table_of_dependencies_is_that_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    rows = table("Dependencies", "package")
+    rows = table("docs/dependencies.md", "Dependencies", "package")
     assert [code(name) for name, _reason in rows] == [
         re.split(r"[^a-z0-9-]", needed)[0] for needed in project["dependencies"]
     ]
     assert all(reason for _name, reason in rows)
-
-
-def anchors(text: str) -> set[str]:
-    """The fragments by which the headings of a page are linked."""
-    headings = re.findall(r"^#+ (.*)$", "".join(_without_fences(text)), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/runbook.md"])
-def test_links_lead_to_what_is_there(page: str) -> None:
-    here = ROOT / page
-    for link in re.findall(r"(?:\]\(|src=\")([^)\s\"]+)", here.read_text()):
-        if link.startswith("https://"):
-            continue
-        path, _, fragment = link.partition("#")
-        there = here.parent / path if path else here
-        assert there.exists(), link
-        if fragment:
-            assert fragment in anchors(there.read_text()), link
-
-
-def test_pictures_are_small() -> None:
-    pictures = [ROOT / link for link in re.findall(r"<img src=\"([^\"]+)\"", README)]
-    assert pictures
-    assert all(picture.stat().st_size < PICTURE_LIMIT for picture in pictures)
-
-
-def tracked() -> list[Path]:
-    """The files that are under version control, which a source archive cannot tell."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("needs a git checkout")
-    listed = subprocess.run([tool("git"), "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60)
-    return [path for name in listed.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
-
-
-FORBIDDEN = re.compile(r"[/]work[/]|[.][.]/shared|/tmp[/]bash_jobs")
-"""Paths of whoever wrote a file; spelled so that this one does not hold them."""
-REGISTRY = re.compile(
-    r"(?:index-url|goproxy|registry)[\"']?\s*[=:]\s*[\"']?https?://|\"resolved\": \"(?!https://registry\.npmjs\.org/)",
-    re.IGNORECASE,
-)
-"""A place to install from that is not the public one."""
-
-
-def test_no_file_tells_where_it_was_written() -> None:
-    for path in tracked():
-        text = path.read_bytes().decode("utf-8", "replace")
-        assert not FORBIDDEN.search(text), path
-        assert not REGISTRY.search(text), path
-
-
-def test_what_tells_where_a_file_was_written_is_found() -> None:
-    folder, registry = "work", "registry"
-    assert FORBIDDEN.search(f"see /{folder}/main/README.md")
-    assert FORBIDDEN.search(f"see ../{'shared'}/page.md")
-    assert REGISTRY.search(f"npm_config_{registry}=http://mirror.example/npm/")
-    assert REGISTRY.search(f'"{"resolved"}": "https://mirror.example/a.tgz"')
-    assert not REGISTRY.search(f'"{"resolved"}": "https://registry.npmjs.org/a.tgz"')
