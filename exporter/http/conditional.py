@@ -1,53 +1,70 @@
-"""Conditional requests: where an answer bore a tag, the next like it asks only for what changed since."""
+"""Conditional requests: if an answer had an ETag, the next request like it asks only for changes (RFC 9110, 13)."""
 
+import re
 import threading
 from http import HTTPStatus
-from typing import Protocol
+from typing import Final, Protocol
 
 from cachetools import LRUCache
 
+from exporter.errors import BadPayload
 from exporter.http.wire import Answer, Request
 
-ETAG = "etag"
-KEPT = 4 * 1024 * 1024
-"""Bytes of bodies that are kept; what does not fit is asked without a tag."""
+ETAG: Final = "etag"
+CACHE_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of cached bodies. A larger answer is not cached, and its request is always sent without an ETag."""
+LONGEST_ETAG: Final = 1024
+"""Characters. Servers limit the size of a request's headers."""
 
-Asked = tuple[str, tuple[tuple[str, str], ...]]
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+"""RFC 9110, 8.8.3. Anything else may be impossible to send back, so that each later request would fail."""
+
+RequestKey = tuple[str, tuple[tuple[str, str], ...]]
 """The path and the parameters of a request."""
 
 
-class Conditional(Protocol):
-    """What answers requests, and takes the tag of an earlier answer."""
+class ConditionalFetch(Protocol):
+    """Sends requests, optionally with the ETag of an earlier answer."""
 
     def __call__(self, request: Request, /, *, tag: str = "") -> Answer:
-        """Answer a request; with status 304 and no body where the tag still holds."""
+        """The answer; status 304 without a body if the ETag still matches."""
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close the connections."""
 
 
-class Tagged:
-    """A connection that sends the tag of the last answer to the same request, and gives its body again for a 304."""
+class EtagCache:
+    """Sends the ETag of the last answer with the next equal request, and returns the cached body for a 304."""
 
-    def __init__(self, fetch: Conditional, kept: int = KEPT) -> None:
+    def __init__(self, fetch: ConditionalFetch, max_bytes: int = CACHE_BYTES) -> None:
         self._fetch = fetch
         self._lock = threading.Lock()
-        self._answers: LRUCache[Asked, Answer] = LRUCache(kept, getsizeof=lambda answer: len(answer.body) + 1)
+        self._answers: LRUCache[RequestKey, Answer] = LRUCache(max_bytes, getsizeof=lambda answer: len(answer.body) + 1)
 
     def __call__(self, request: Request) -> Answer:
-        """The answer, with a body whether it is new or not."""
-        asked = (request.path, request.params)
+        """The answer, always with its body."""
+        key = (request.path, request.params)
         with self._lock:
-            known = self._answers.get(asked)
-        answer = self._fetch(request, tag=known.headers[ETAG] if known else "")
-        if answer.status == HTTPStatus.NOT_MODIFIED and known:
-            return Answer(known.status, known.body, {**known.headers, **answer.headers}, answer.asked_at)
+            cached = self._answers.get(key)
+        try:
+            answer = self._fetch(request, tag=cached.headers[ETAG] if cached else "")
+        except BadPayload:
+            # The server or a proxy may have refused the ETag itself (400, 412, 431): the next request goes without one.
+            with self._lock:
+                self._answers.pop(key, None)
+            raise
+        if answer.status == HTTPStatus.NOT_MODIFIED and cached:
+            return Answer(cached.status, cached.body, {**cached.headers, **answer.headers}, answer.asked_at)
         with self._lock:
-            self._answers.pop(asked, None)
-            if answer.headers.get(ETAG) and len(answer.body) < self._answers.maxsize:
-                self._answers[asked] = answer
+            self._answers.pop(key, None)
+            if _can_be_sent(answer.headers.get(ETAG, "")) and len(answer.body) < self._answers.maxsize:
+                self._answers[key] = answer
         return answer
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connections."""
         self._fetch.close()
+
+
+def _can_be_sent(tag: str) -> bool:
+    return len(tag) <= LONGEST_ETAG and _ETAG.fullmatch(tag) is not None

@@ -15,7 +15,7 @@ from exporter.config.values import Spend
 from exporter.errors import Unauthorized
 from exporter.exposition.self_metrics import SourceStatus
 from exporter.history.window import History, Rules
-from exporter.http.conditional import Tagged
+from exporter.http.conditional import EtagCache
 from exporter.http.fetch import Fetch, Observation
 from exporter.http.wire import Answer, Request
 from exporter.polling.list_status import covers
@@ -236,7 +236,7 @@ def connect(
     source: Source, observe: Callable[[Observation], None], timeout: float, clock: Callable[[], float]
 ) -> Connection:
     """The connection to a source over HTTP; each request takes at most `timeout` seconds and is told to `observe`."""
-    return Tagged(fetch_of(source, observe, timeout, clock))
+    return EtagCache(fetch_of(source, observe, timeout, clock))
 
 
 def fetch_of(
