@@ -366,7 +366,7 @@ def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 
 
 def test_a_token_file_must_be_a_file_of_a_tokens_size(tmp_path: Path) -> None:
-    with pytest.raises(Unauthorized, match="is not a file"):
+    with pytest.raises(Unauthorized, match="is not a regular file"):
         FileToken(file=tmp_path).read()
     with pytest.raises(Unauthorized, match="cannot be a path"):
         FileToken(file=Path("a\0b")).read()

@@ -11,10 +11,13 @@ from pydantic_core import ErrorDetails
 
 from exporter.config import document
 from exporter.config.document import Document, Fault
+from exporter.config.files import content_of
 from exporter.errors import ConfigError
 
 LARGEST_FILE = 16 * 1024 * 1024
 """Bytes."""
+PIPE_SECONDS = 2.0
+"""How long a configuration file that is a pipe may take to end."""
 LONGEST_SHOWN = 60
 """Characters of what the user wrote that a fault repeats."""
 NEAR = 0.7
@@ -91,18 +94,19 @@ class Form:
         return plain.get(kind, error["msg"])
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Path, wait_seconds: float = PIPE_SECONDS) -> str:
     """The text of a file. Raises ConfigError."""
     try:
-        with path.open("rb") as opened:
-            content = opened.read(LARGEST_FILE + 1)
+        content = content_of(path, LARGEST_FILE, wait_seconds)
     except FileNotFoundError:
         raise ConfigError([f"{path}: there is no such file"]) from None
     except IsADirectoryError:
         raise ConfigError([f"{path}: is a directory; a file is wanted"]) from None
+    except TimeoutError:
+        raise ConfigError([f"{path}: is a pipe that did not end within {wait_seconds:g} s"]) from None
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
-    if len(content) > LARGEST_FILE:
+    if content is None:
         raise ConfigError([f"{path}: is larger than {LARGEST_FILE // 1024**2} MiB"])
     try:
         return content.decode("utf-8-sig")

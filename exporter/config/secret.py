@@ -6,6 +6,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter.config.files import content_of
 from exporter.errors import Unauthorized
 
 LONGEST_TOKEN = 64 * 1024
@@ -50,18 +51,17 @@ class FileToken:
         try:
             now = self.file.stat()
             if not stat.S_ISREG(now.st_mode):
-                raise Unauthorized(f"{origin} is not a file")
+                raise Unauthorized(f"{origin} is not a regular file")
             version = (now.st_mtime_ns, now.st_size, now.st_ino)
             last = self._kept.last
             if last is not None and last[0] == version:
                 return last[1]
-            with self.file.open("rb") as opened:
-                content = opened.read(LONGEST_TOKEN + 1)
+            content = content_of(self.file, LONGEST_TOKEN)
         except OSError as error:
             raise Unauthorized(f"{origin} cannot be read: {error.strerror}") from error
         except ValueError:
             raise Unauthorized("the path of a token file cannot be a path") from None
-        if len(content) > LONGEST_TOKEN:
+        if content is None:
             raise Unauthorized(f"{origin} is too large to be a token's")
         token = _token(content.decode("utf-8", "replace"), origin, "is empty")
         self._kept.last = (version, token)

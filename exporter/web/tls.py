@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from exporter.config.files import content_of
 from exporter.web.web_config import CIPHERS, CURVES, POLICIES, TlsServer
 
 log = structlog.get_logger()
@@ -128,11 +129,12 @@ def _content(given: Path | str) -> bytes:
     if isinstance(given, str):
         return given.encode()
     try:
-        with given.open("rb") as opened:
-            content = opened.read(LARGEST_PEM + 1)
+        content = content_of(given, LARGEST_PEM)
+    except TimeoutError:
+        raise ValueError(f"{given} is a pipe without an end") from None
     except OSError as error:
         raise ValueError(f"{given} cannot be read: {error.strerror}") from None
-    if len(content) > LARGEST_PEM:
+    if content is None:
         raise ValueError(f"{given} is larger than {LARGEST_PEM // 1024} KiB")
     return content
 

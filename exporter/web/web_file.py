@@ -72,7 +72,7 @@ class WebFile:
 
         with self._lock:
             try:
-                settings = read(text_of(self._path), str(self._path), self._path.parent, look)
+                settings = read(text_of(self._path, wait_seconds=0), str(self._path), self._path.parent, look)
                 return self._made(settings, versions)
             except ConfigError:
                 self._tried = {**self._tried, **versions}  # what is bad is told once, till one of them changes
