@@ -87,10 +87,10 @@ def test_a_full_file_gives_the_expected_settings() -> None:
                 provider="gitlab",
                 url="https://[::1]:8080/gitlab",
                 token=token,
-                projects=("shop/web", 42, "2024-01-01", "010", "1:30"),
-                groups=("platform", 7),
-                exclude=("platform/archive/*",),
-                tls=Tls(ca_file=Path("/etc/ca.pem"), insecure_skip_verify=True),
+                projects=("shop/web", 42, "43"),
+                groups=("platform", 7, "2024-01-01", "010"),
+                exclude=("platform/archive/*", "1:30"),
+                tls=Tls(ca_file=DATA / "ca.pem", insecure_skip_verify=True),
                 spend=Spend(share=0.4),
                 api_place=f"{path}:19",
             ),
@@ -136,9 +136,33 @@ def test_what_is_left_out_takes_the_documented_defaults() -> None:
 
 
 def test_relative_paths_begin_at_the_files_folder() -> None:
-    source = read(FULL.replace("/etc/ca.pem", "ca.pem")).sources[1]
+    source = read(FULL).sources[1]
     assert source.tls.ca_file == Path("/etc/exporter/ca.pem")
     assert source.token == FileToken(file=Path("/etc/exporter/secrets/gitlab"))
+
+
+def test_authorities_that_cannot_be_used_are_told_beside_every_other_fault(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "sources:\n"
+        "  - {name: a, provider: northflank, token: {env: A}, tls: {ca_file: missing.pem}}\n"
+        "  - {name: b, provider: northflank, token: {env: A}, tls: {ca_file: .}}\n"
+        "  - {name: c, provider: northflank, token: {env: A}, tls: {ca_file: config.yaml}}\n"
+        "  - {name: d, provider: northflank, token: {env: A}, tls: {ca_file: fifo}, teem: x}\n"
+        "  - {name: e, provider: northflank, token: {env: A}, tls: {ca_file: good.pem}}\n"
+    )
+    (tmp_path / "good.pem").write_bytes("# Wurzel für alle\n".encode() + (DATA / "ca.pem").read_bytes())
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ConfigError) as raised:
+        load.load(path)
+    certificate = "holds no certificate in PEM, or one that is damaged"
+    assert raised.value.faults == [
+        f"{path}:2: sources.0.tls.ca_file: {tmp_path}/missing.pem cannot be read: No such file or directory",
+        f"{path}:3: sources.1.tls.ca_file: {tmp_path} cannot be read: Is a directory",
+        f"{path}:4: sources.2.tls.ca_file: {path} {certificate}",
+        f"{path}:5: sources.3.tls.ca_file: {tmp_path}/fifo {certificate}",
+        f'{path}:5: sources.3.teem: unknown key; did you mean "team"?',
+    ]
 
 
 def test_families_that_are_not_known_are_not_judged() -> None:

@@ -26,13 +26,13 @@ WISHES = {
     ),
     "gitlab": GITLAB,
     "groups": Wish("gitlab", "gl", "http://[::1]:8080", ("env", "T"), groups=("platform", "a/b", "7")),
-    "old gitlab": Wish("gitlab", "old", "https://old.example.com", ("env", "T"), api="v3", projects=("7", "null")),
+    "old gitlab": Wish("gitlab", "old", "https://old.example.com", ("env", "T"), api="v3", projects=("7", "null/no")),
     "odd names": Wish(
         "gitlab",
         "1e3",
         "https://gitlab.example.com",
         ("file", "/a/#1: x"),
-        projects=("a/b", "a/b-", "ä/ö", "1.5", "0x1"),
+        projects=("a/b", "a/b-", "1.5/+a", "0x1/_", "12345678901234567890"),
     ),
 }
 

@@ -12,14 +12,13 @@ from pydantic_core import ErrorDetails
 from exporter.config import document
 from exporter.config.document import Document, Fault
 from exporter.config.files import content_of
+from exporter.config.values import LONGEST_SHOWN, shown
 from exporter.errors import ConfigError
 
 LARGEST_FILE = 16 * 1024 * 1024
 """Bytes."""
 PIPE_SECONDS = 2.0
 """How long a configuration file that is a pipe may take to end."""
-LONGEST_SHOWN = 60
-"""Characters of what the user wrote that a fault repeats."""
 NEAR = 0.7
 """How like a known word an unknown one must be to be taken for it, of 1."""
 
@@ -73,9 +72,9 @@ class Form:
         if kind == "union_tag_invalid":
             return unknown("provider", str(context["tag"]), self.providers)
         if kind in {"string_type", "name_type"} and node is not None and document.reads_as(node):
-            return f"reads as {document.reads_as(node)} here; write it in quotes: {_repeated(node)}"
+            return f"reads as {document.reads_as(node)} here; write it in quotes: {shown(str(node.value))}"
         if kind == "tuple_type" and isinstance(node, yaml.ScalarNode):
-            return f"wants a list, e.g. [{_repeated(node, quote='')}]"
+            return f"wants a list, e.g. [{shown(str(node.value), quote='')}]"
         plain = {
             "missing": "is missing",
             "union_tag_not_found": f"is missing; known are {', '.join(self.providers)}",
@@ -131,8 +130,3 @@ def _misspelt(source: Document, path: document.Path) -> str | None:
     around = source.node(path[:-1])
     written = [str(key.value) for key, _ in around.value] if isinstance(around, yaml.MappingNode) else []
     return next(iter(get_close_matches(str(path[-1]), written, n=1, cutoff=NEAR)), None)
-
-
-def _repeated(node: yaml.Node, quote: str = '"') -> str:
-    text = str(node.value)
-    return f"{quote}{text if len(text) <= LONGEST_SHOWN and text.isprintable() else '…'}{quote}"

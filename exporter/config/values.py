@@ -33,6 +33,8 @@ _LONGEST = 292 * _UNITS["y"]
 _SPEND = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(%|/[smh])")
 _PER = {"/s": 1, "/m": 60, "/h": 3600}
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\]")
+LONGEST_SHOWN = 60
+"""Characters of the user's own text that a fault repeats."""
 GREATEST_SHARE = 0.8
 """Of a server's allowance: somebody else may need it too."""
 
@@ -91,6 +93,11 @@ def _seconds(value: object, info: ValidationInfo) -> float:
     if not 0 < seconds < math.inf:
         raise fault("must be longer than nothing")
     return seconds
+
+
+def shown(text: str, quote: str = '"') -> str:
+    """What a fault repeats of the user's own text: all of it, or an ellipsis for what is long or unprintable."""
+    return f"{quote}{text if len(text) <= LONGEST_SHOWN and text.isprintable() else '…'}{quote}"
 
 
 def word(text: str) -> str:

@@ -1,9 +1,9 @@
 """What every source has in the configuration, whatever its provider."""
 
-from pydantic import StrictBool
+from pydantic import StrictBool, field_validator
 
 from exporter.build import Target
-from exporter.config.values import FilePath, Section, SourceName, Spending, Token, Url, Word
+from exporter.config.values import FilePath, Section, SourceName, Spending, Token, Url, Word, fault
 
 
 class Tls(Section):
@@ -31,6 +31,13 @@ class SourceSettings(Section):
     spend: Spending = None
     webhook: Webhook | None = None
     """None: it takes no deliveries."""
+
+    @field_validator("exclude")
+    @classmethod
+    def _can_match(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        if any("://" in pattern for pattern in patterns):
+            raise fault("must be names or globs: a URL matches nothing")
+        return patterns
 
     def named_targets(self) -> list[Target]:
         """The targets that the configuration itself names, without asking the provider."""

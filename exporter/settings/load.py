@@ -1,6 +1,6 @@
 """The configuration file to `Settings`, or every fault of it at once, each with its line and key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.config import document
+from exporter.config.certificates import authority_fault
 from exporter.config.document import Document, Fault, Mapped
 from exporter.config.errors import Form, text_of
 from exporter.config.values import FromFile
@@ -20,19 +21,39 @@ _HIDING = {"token", "webhook"}
 
 
 def load(path: Path, *, families: frozenset[str] | None = None) -> Settings:
-    """The settings of the file. `families` are the names that `metrics.drop` may hold. Raises ConfigError."""
-    return read(text_of(path), str(path), path.parent, families=families)
+    """The settings of the file, and of what it names as certificates. Raises ConfigError.
+
+    `families` are the names that `metrics.drop` may hold.
+    """
+    text, name = text_of(path), str(path)
+    source = document.parse(text, name)
+    return _checked(source, path.parent, families, _certificate_faults(source, path.parent))
 
 
 def read(text: str, name: str, folder: Path, *, families: frozenset[str] | None = None) -> Settings:
     """The settings of the text of the file `name`; relative paths in it begin at `folder`. Raises ConfigError."""
-    source = document.parse(text, name)
+    return _checked(document.parse(text, name), folder, families, ())
+
+
+def _checked(source: Document, folder: Path, families: frozenset[str] | None, more: Iterable[Fault]) -> Settings:
     settings, errors = _validated(source.value, FromFile(folder, families))
     told = [error for error in errors if error["type"] != "same_name"]  # `_same_names` knows both lines
-    faults = sorted({*FORM.of_yaml(source, errors), *FORM.of_settings(source, told), *_same_names(source)})
+    faults = sorted({*FORM.of_yaml(source, errors), *FORM.of_settings(source, told), *_same_names(source), *more})
     if faults or settings is None:
-        raise ConfigError([FORM.line(name, fault) for fault in faults])
+        raise ConfigError([FORM.line(source.name, fault) for fault in faults])
     return settings
+
+
+def _certificate_faults(source: Document, folder: Path) -> Iterator[Fault]:
+    """The faults of each `tls.ca_file`, whatever else is wrong."""
+    entries = source.value.get("sources")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        tls = entry.get("tls") if isinstance(entry, Mapped) else None
+        name = tls.get("ca_file") if isinstance(tls, Mapped) else None
+        if isinstance(name, str) and name and "\0" not in name:
+            why = authority_fault(folder / name)
+            if why:
+                yield source.fault(("sources", index, "tls", "ca_file"), why)
 
 
 def secrets(settings: Settings) -> list[str]:

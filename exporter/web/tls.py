@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from exporter.config.certificates import trust
 from exporter.config.files import content_of
 from exporter.web.web_config import CIPHERS, CURVES, POLICIES, TlsServer
 
@@ -42,7 +43,7 @@ def look(tls: TlsServer) -> Iterator[tuple[str, str]]:
         try:
             found[name] = _content(given)
             if name != "key":
-                _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), found[name])
+                trust(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), found[name])
         except ValueError as error:
             found.pop(name, None)
             yield key, str(error)
@@ -75,7 +76,7 @@ def context_of(tls: TlsServer) -> ssl.SSLContext:
     _load(context, *(_content(given) for _, given in (_named(tls, "cert"), _named(tls, "key")) if given is not None))
     _key, authority = _named(tls, "client_ca")
     if authority is not None:
-        _trust(context, _content(authority))
+        trust(context, _content(authority))
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as with Go, whatever is named is trusted
     context.verify_mode = VERIFICATION[tls.client_auth_type]
     context.sslobject_class = _checking(frozenset(map(_plain_name, tls.client_allowed_sans)))
@@ -137,13 +138,6 @@ def _content(given: Path | str) -> bytes:
     if content is None:
         raise ValueError(f"{given} is larger than {LARGEST_PEM // 1024} KiB")
     return content
-
-
-def _trust(context: ssl.SSLContext, content: bytes) -> None:
-    try:
-        context.load_verify_locations(cadata=content.decode("ascii", "replace").replace("\ufffd", "?"))
-    except (ssl.SSLError, ValueError):
-        raise ValueError("holds no certificate in PEM, or one that is damaged") from None
 
 
 def _load(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:

@@ -1,12 +1,17 @@
 """What can be configured of a Northflank source."""
 
-from typing import Literal
+import re
+from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from exporter.build import Target
 from exporter.config.values import Section, Url, Word, fault
 from exporter.providers.settings import SourceSettings
+
+API: Final = "https://api.northflank.com"
+_WEBSITES = ("northflank.com", "www.northflank.com", "app.northflank.com")
 
 
 class NorthflankProject(Section):
@@ -20,19 +25,38 @@ class NorthflankProject(Section):
     @field_validator("id")
     @classmethod
     def _is_one(cls, text: str) -> str:
-        if "*" in text:
-            raise fault("is one project's id; for every project leave projects out")
+        if set(text) & set("*?["):
+            raise fault("must be one project's id; to read every project, leave projects out")
+        if set(text) & set("/:#%"):
+            raise fault("must be a project's id alone, e.g. shop; it is the last part of the project's address")
         return text
+
+    @field_validator("services", "jobs")
+    @classmethod
+    def _are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if any("/" in name for name in names):
+            raise fault("must be ids or globs without a slash: nothing else can match")
+        return names
 
 
 class NorthflankSource(SourceSettings):
     """An account or team of Northflank."""
 
     provider: Literal["northflank"]
-    url: Url = "https://api.northflank.com"
+    url: Url = API
     team: Word | None = None
     projects: tuple[NorthflankProject, ...] | None = Field(default=None)
     """None: every project that the token sees."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_the_apis(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.hostname in _WEBSITES:
+            raise fault(f"is the website; the API is {API}, which is the default")
+        if re.search(r"/v[0-9]+(?:/|$)", parts.path):
+            raise fault("must be the API's address without /v1, which is added to it")
+        return url
 
     @field_validator("projects")
     @classmethod
