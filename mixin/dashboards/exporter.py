@@ -34,15 +34,15 @@ def dashboard() -> Dashboard:
     return board(
         EXPORTER,
         "CI builds / Exporter",
-        "The health of ci-build-exporter itself: how fresh its values are, what it spends of the providers' allowance, "
-        "what fails, and what it takes.",
+        "The health of ci-build-exporter itself: age of its data, rate limits of the providers, failures, and use of "
+        "CPU and memory.",
         since="now-6h",
         variables=(variables.source(), *variables.processes()),
         events=[],
         sections=[
             ("Now", [*_now(), _sources(), _oldest()]),
             ("Freshness", [_freshness(), _errors()]),
-            ("Allowance", [_allowance(), _resting()]),
+            ("Rate limits", [_allowance(), _resting()]),
             ("Requests", [_requests(), _codes(), _durations(), _heat(), _rejected(), _webhooks()]),
             ("Process", [_scrapes(), _cpu(), _memory(), _files(), _series(), _versions()]),
         ],
@@ -60,11 +60,17 @@ def _now() -> list[Builder[Panel]]:
         return stats(About(title, description, unit, width=4, height=4), Query(query), steps=steps)
 
     reloaded = f"min({_own('ci_build_exporter_config_last_reload_successful')})"
-    configuration = About("Configuration", "Whether every replica last read it well.", "none", width=4, height=4)
+    configuration = About(
+        "Configuration",
+        "Whether every replica last loaded the configuration without a fault.",
+        "none",
+        width=4,
+        height=4,
+    )
     return [
         number(
             "Sources down",
-            "Sources of which neither discovery nor any read succeeded in the last round.",
+            "Sources whose last discovery and all reads of the last round failed.",
             count(f"{source('ci_build_source_up')} == 0"),
             {1: RED},
         ),
@@ -77,14 +83,14 @@ def _now() -> list[Builder[Panel]]:
         number("Targets", "Targets that are read.", f"sum({source('ci_build_source_targets')})"),
         number(
             "Hidden targets",
-            "Targets that show ci_build_target_up only, to stay within metrics.max_series.",
+            "Targets that show only ci_build_target_up, to stay within metrics.max_series.",
             f"max({_own('ci_build_exporter_hidden_targets')})",
             {1: ORANGE},
         ),
         stats(configuration, Query(reloaded), mapping=YES_OR_NO),
         number(
-            "Configuration read",
-            "How long ago it was last read well, by the replica that did so longest ago.",
+            "Configuration loaded",
+            "Time since the configuration was last loaded without a fault, of the replica with the oldest one.",
             f"time() - min({_own('ci_build_exporter_config_last_reload_success_timestamp_seconds')})",
             unit="s",
         ),
@@ -96,7 +102,7 @@ def _sources() -> Builder[Panel]:
     return rows(
         About(
             "Sources",
-            "Each source as it stands. What is left of the allowance is empty where the provider names no limit.",
+            "The state of each source. The rest of the rate limit is empty if the provider reports no limit.",
         ),
         (
             Column("source", "Source"),
@@ -122,7 +128,7 @@ def _left() -> str:
 def _oldest() -> Builder[Panel]:
     age = f"time() - {source('ci_build_target_refresh_timestamp_seconds')}"
     return rows(
-        About("Least fresh targets", "The ten targets of which the builds were known to be current longest ago."),
+        About("Least fresh targets", "The ten targets with the oldest data."),
         (
             Column("source", "Source"),
             Column("project", "Project"),
@@ -138,7 +144,9 @@ def _freshness() -> Builder[Panel]:
     age = f"time() - {source('ci_build_target_refresh_timestamp_seconds')}"
     return lines(
         About(
-            "Age of what is known", "The time since targets were known to be current: the oldest, and the median.", "s"
+            "Age of the data",
+            "Time since the data of targets was last known to be current: the oldest and the median.",
+            "s",
         ),
         Query(f"max by (source) ({age})", "{{source}}, oldest"),
         Query(f"quantile by (source) (0.5, {age})", "{{source}}, median"),
@@ -148,7 +156,7 @@ def _freshness() -> Builder[Panel]:
 def _errors() -> Builder[Panel]:
     failed = one(grown(of(OF_SOURCE, "ci_build_target_errors_total"), "$__rate_interval"))
     return bars(
-        About("Failed reads", "By reason. A read that the allowance postpones is none."),
+        About("Failed reads", "By reason. A read that waits for the rate limit is not a failed read."),
         Query(f"sum by (source, reason) ({failed}) > 0", "{{source}} {{reason}}"),
         every="1m",
     )
@@ -156,7 +164,7 @@ def _errors() -> Builder[Panel]:
 
 def _allowance() -> Builder[Panel]:
     return lines(
-        About("Allowance", "Requests that the provider allows in a period, and how many of them are left."),
+        About("Rate limit", "Requests that the provider allows in a period, and how many are left."),
         Query(_left(), "{{source}}, left"),
         Query(source("ci_build_source_ratelimit_limit"), "{{source}}, limit"),
     )
@@ -164,7 +172,7 @@ def _allowance() -> Builder[Panel]:
 
 def _resting() -> Builder[Panel]:
     return timeline(
-        About("Resting", "When a source waited because its allowance was exhausted.", "none"),
+        About("Waiting", "When a source waited because its rate limit was used up.", "none"),
         Query(source("ci_build_source_resting"), "{{source}}"),
         NO_OR_YES,
     )
@@ -181,7 +189,7 @@ def _requests() -> Builder[Panel]:
 def _codes() -> Builder[Panel]:
     rate = f"rate({of(OF_SOURCE, 'ci_build_source_requests_total')}[$__rate_interval])"
     return lines(
-        About("Requests by code", "By the status of the answer, unreachable where there was none.", "reqps"),
+        About("Requests by code", "By the status of the answer; unreachable if there was no answer.", "reqps"),
         Query(f"sum by (source, code) ({rate})", "{{source}} {{code}}"),
     )
 
@@ -189,7 +197,7 @@ def _codes() -> Builder[Panel]:
 def _durations() -> Builder[Panel]:
     rate = f"sum by (source, le) (rate({of(OF_SOURCE, SECONDS)}[$__rate_interval]))"
     return lines(
-        About("Within what time providers answer", "Half, nine of ten and 99 of 100 requests, by source.", "s"),
+        About("Response time", "The 50th, 90th and 99th percentile, by source.", "s"),
         *(Query(f"histogram_quantile({share}, {rate})", f"{{{{source}}}} {name}") for name, share in SHARES.items()),
         colors=QUANTILES,
     )
@@ -197,7 +205,7 @@ def _durations() -> Builder[Panel]:
 
 def _heat() -> Builder[Panel]:
     return heat(
-        About("How long providers take", "Requests by the time until they were answered.", "s"),
+        About("Distribution of response times", "Requests by response time.", "s"),
         Query(f"sum by (le) (increase({of(OF_SOURCE, SECONDS)}[$__rate_interval]))", "{{le}}"),
     )
 
@@ -205,7 +213,7 @@ def _heat() -> Builder[Panel]:
 def _rejected() -> Builder[Panel]:
     rejected = one(grown(of(OF_SOURCE, "ci_build_source_rejected_records_total"), "$__rate_interval"))
     return bars(
-        About("Rejected records", "Records of the providers that could not be read, or only in part, by reason."),
+        About("Rejected records", "Records of the providers that could not be used, or only in part, by reason."),
         Query(f"sum by (source, reason) ({rejected}) > 0", "{{source}} {{reason}}"),
         every="1m",
     )
@@ -214,7 +222,7 @@ def _rejected() -> Builder[Panel]:
 def _webhooks() -> Builder[Panel]:
     events = grown(of(OF_SOURCE, "ci_build_source_webhook_events_total"), "$__rate_interval")
     return bars(
-        About("Webhook deliveries", "Of all replicas, by event and by what became of it."),
+        About("Webhook deliveries", "Of all replicas, by event and result."),
         Query(f"sum by (source, event, result) ({events}) > 0", "{{source}} {{event}} {{result}}"),
         every="1m",
     )
@@ -222,14 +230,14 @@ def _webhooks() -> Builder[Panel]:
 
 def _scrapes() -> Builder[Panel]:
     return lines(
-        About("Scrape duration", "How long the last scrape took to answer, without its wait for providers.", "s"),
+        About("Scrape duration", "How long the last scrape took, without the time spent waiting for providers.", "s"),
         Query(_own("ci_build_exporter_scrape_duration_seconds"), REPLICA),
     )
 
 
 def _cpu() -> Builder[Panel]:
     return lines(
-        About("CPU", "Processors that each replica keeps busy."),
+        About("CPU", "CPU cores that each replica uses."),
         Query(f"rate({_own('process_cpu_seconds_total')}[$__rate_interval])", REPLICA),
     )
 
@@ -243,7 +251,7 @@ def _memory() -> Builder[Panel]:
 
 def _files() -> Builder[Panel]:
     return lines(
-        About("Open files", "Files and sockets that each replica holds open, and how many it may."),
+        About("Open files", "Open files and sockets of each replica, and their limit."),
         Query(_own("process_open_fds"), REPLICA),
         Query(_own("process_max_fds"), "{{instance}}, limit"),
     )
@@ -252,8 +260,8 @@ def _files() -> Builder[Panel]:
 def _series() -> Builder[Panel]:
     return lines(
         About(
-            "Series that folding saves, and hidden targets",
-            "Above 0 metrics.max_series is reached: branches fold into other, then new targets are hidden.",
+            "Folded series and hidden targets",
+            "If above 0, metrics.max_series is reached: branches are folded into other, then new targets are hidden.",
         ),
         Query(_own("ci_build_exporter_folded_series"), "{{instance}}, folded series"),
         Query(_own("ci_build_exporter_hidden_targets"), "{{instance}}, hidden targets"),
@@ -262,7 +270,7 @@ def _series() -> Builder[Panel]:
 
 def _versions() -> Builder[Panel]:
     return rows(
-        About("Replicas", "The version of each, when it started, and how many builds its windows hold at most."),
+        About("Replicas", "Version and start time of each replica, and how many builds its windows hold at most."),
         (
             Column("instance", "Replica"),
             Column("version", "Version"),

@@ -55,7 +55,7 @@ def dashboard() -> Dashboard:
     return board(
         OVERVIEW,
         "CI builds / Overview",
-        "What is broken now, how often builds succeed and how long they take: all that ci-build-exporter reads.",
+        "What is broken now, how often builds succeed, and how long they take, for all targets of ci-build-exporter.",
         since="now-24h",
         variables=variables.builds(),
         events=[broken_branches(DEFAULT), failed_builds(enable=False)],
@@ -63,7 +63,7 @@ def dashboard() -> Dashboard:
             ("Now", [*_now(), _broken()]),
             ("Success", [_status(), _success(), _throughput()]),
             ("Time", [_quantiles(), _heat()]),
-            ("Which to look at", [_slowest(), _flakiest()]),
+            ("Targets to look at", [_slowest(), _flakiest()]),
         ],
     )
 
@@ -79,12 +79,12 @@ def _now() -> list[Builder[Panel]]:
         return stats(About(title, description, width=4, height=4), Query(query), steps=steps)
 
     return [
-        number("Broken", "Named branches whose newest decided run failed.", count(broken), {1: RED}),
-        number("Running", "Builds that are being executed.", f"sum({executing})"),
-        number("Queued", "Builds that wait to be executed; not those that wait for a person.", f"sum({pending})"),
+        number("Broken", "Named branches whose latest finished run failed.", count(broken), {1: RED}),
+        number("Running", "Builds that are executing.", f"sum({executing})"),
+        number("Queued", "Builds that wait to be executed, without those that wait for a person.", f"sum({pending})"),
         number(
             "Stuck",
-            "Targets and branches with a build that was created an hour ago or earlier and has not ended.",
+            "Targets and branches with an unfinished build that is older than an hour.",
             count(stuck),
             {1: ORANGE},
         ),
@@ -96,7 +96,7 @@ def _now() -> list[Builder[Panel]]:
         ),
         number(
             "Unreadable",
-            "Targets whose last read failed: what is shown of them is as it was before.",
+            "Targets whose last read failed; their last good data is shown.",
             count(f"{target('ci_build_target_up')} == 0"),
             {1: RED},
         ),
@@ -107,8 +107,8 @@ def _broken() -> Builder[Panel]:
     return rows(
         About(
             "Broken now",
-            "Named branches whose newest decided run failed, the one with most failed runs in a row first. A click "
-            "on a target or a branch shows it in detail.",
+            "Named branches whose latest finished run failed; the one with most failed runs in a row comes first. "
+            "Click a target or a branch to see it in detail.",
             width=24,
             height=7,
         ),
@@ -137,7 +137,7 @@ def _status() -> Builder[Panel]:
     return timeline(
         About(
             "Status",
-            "Named branches that were broken at some time of the range, and when. What was never broken is left out.",
+            "Named branches that were broken at some time in the range, and when. Other branches are left out.",
             "none",
             width=24,
             height=9,
@@ -151,7 +151,8 @@ def _success() -> Builder[Panel]:
     return lines(
         About(
             "Success ratio",
-            "Successes among the window's builds that ended in success, failure, error or timeout: a ratio of sums.",
+            "Share of successes among the builds in the window that ended in success, failure, error or timeout; a "
+            "ratio of sums.",
             "percentunit",
         ),
         Query(success_ratio("source, project"), "{{source}} {{project}}"),
@@ -162,7 +163,7 @@ def _throughput() -> Builder[Panel]:
     return bars(
         About(
             "Builds that concluded within an hour",
-            "By outcome. A skipped build was never executed, an allowed failure fails no run.",
+            "By outcome. A skipped build was never executed, and an allowed failure does not fail a run.",
         ),
         Query(f"sum by (outcome) ({concluded('1h')})", "{{outcome}}"),
         every="1h",
@@ -173,9 +174,9 @@ def _throughput() -> Builder[Panel]:
 def _quantiles() -> Builder[Panel]:
     return lines(
         About(
-            "Within what time builds conclude",
-            "Half, nine of ten and 99 of 100 successful builds of the window conclude within this time of their "
-            "creation. Exemplars are builds, with their ids.",
+            "Time to conclude",
+            "The 50th, 90th and 99th percentile of the time from creation to conclusion of successful builds in the "
+            "window. Exemplars are builds, with their ids.",
             "s",
         ),
         *(Query(quantile(share, "le", LATENCY, SUCCESS), name, exemplars=True) for name, share in SHARES.items()),
@@ -186,8 +187,8 @@ def _quantiles() -> Builder[Panel]:
 def _heat() -> Builder[Panel]:
     return heat(
         About(
-            "How long builds take",
-            "Successful builds of the window by the time from their creation to their conclusion, with exemplars.",
+            "Distribution of times to conclude",
+            "Successful builds in the window by the time from creation to conclusion, with exemplars.",
             "s",
         ),
         Query(buckets("le", LATENCY, SUCCESS), "{{le}}", exemplars=True),
@@ -197,7 +198,9 @@ def _heat() -> Builder[Panel]:
 def _slowest() -> Builder[Panel]:
     return rows(
         About(
-            "Slowest targets", "The ten targets of which nine of ten successful builds take longest to conclude.", "s"
+            "Slowest targets",
+            "The ten targets with the highest 90th percentile of the time to conclude of successful builds.",
+            "s",
         ),
         (
             Column("source", "Source"),

@@ -59,7 +59,8 @@ def dashboard() -> Dashboard:
     return board(
         TARGET,
         "CI builds / Target",
-        "One target of ci-build-exporter in detail: choose it above. Of several chosen ones what can be summed is.",
+        "One target of ci-build-exporter in detail: choose it above. If several are chosen, sums are shown where that "
+        "is possible.",
         since="now-7d",
         variables=variables.builds(all_targets=False),
         events=[broken_branches(), failed_builds(enable=True)],
@@ -67,7 +68,7 @@ def dashboard() -> Dashboard:
             ("Now", [*_now(), _branches(), _last(), _last_failed()]),
             ("Success", [_status(), _success(), _failures(), _throughput(), _window(), _restores(), _flaky()]),
             ("Time to conclude", [_quantiles(), _heat(), _by_branch(), _by_outcome()]),
-            ("Queue and run: of GitLab, where metrics.histograms names them", _opted_in()),
+            ("Queue and run (GitLab only; need entries in metrics.histograms)", _opted_in()),
             ("Reading", [_reading(), _freshness(), _reach(), _errors()]),
         ],
     )
@@ -82,33 +83,33 @@ def _now() -> list[Builder[Panel]]:
     ) -> Builder[Panel]:
         return stats(About(title, description, unit, width=4, height=4), Query(query), steps=steps)
 
-    state = About("State", "Broken where the newest decided run of a chosen branch failed.", "none", width=4, height=4)
+    state = About("State", "Broken if the latest finished run of a chosen branch failed.", "none", width=4, height=4)
     return [
         stats(state, Query(f"min({builds('ci_build_last_success')})"), mapping=BROKEN_OR_PASSING),
         number(
             "Failed runs in a row",
-            "Failed runs since the last that succeeded, of the branch that has most.",
+            "Failed runs since the last successful one, of the branch that has most.",
             "none",
             f"max({builds('ci_build_consecutive_failures')})",
             {1: ORANGE, 5: RED},
         ),
         number(
             "Success ratio",
-            "Successes among the window's builds that ended in success, failure, error or timeout.",
+            "Share of successes among the builds in the window that ended in success, failure, error or timeout.",
             "percentunit",
             success_ratio(""),
         ),
-        number("Unfinished builds", "Builds that are queued or being executed.", "none", f"sum({unfinished})"),
+        number("Unfinished builds", "Builds that are queued or executing.", "none", f"sum({unfinished})"),
         number(
             "Oldest unfinished build",
-            "For how long it has been under way; none where all builds have ended.",
+            "Its age; empty if there is no unfinished build.",
             "s",
             f"time() - min({oldest})",
             {3600: ORANGE, 14400: RED},
         ),
         number(
             "Time to restore",
-            "The mean time from a first failed run to the run that succeeded again, in the window.",
+            "Mean time from the first failed run to the success that followed, in the window.",
             "s",
             restore_time(""),
         ),
@@ -118,7 +119,10 @@ def _now() -> list[Builder[Panel]]:
 def _branches() -> Builder[Panel]:
     return rows(
         About(
-            "Branches", "Each branch label as it stands; other is all branches that are not named.", width=24, height=7
+            "Branches",
+            "The state of each branch label; other stands for all branches that are not named.",
+            width=24,
+            height=7,
         ),
         (
             *BRANCH_COLUMNS,
@@ -145,7 +149,7 @@ def _branches() -> Builder[Panel]:
 
 def _last() -> Builder[Panel]:
     return rows(
-        About("Newest build", "The newest build of each branch label, whatever became of it."),
+        About("Newest build", "The newest build of each branch label, with any outcome."),
         (
             *BRANCH_COLUMNS,
             *BUILD_COLUMNS,
@@ -161,7 +165,7 @@ def _last() -> Builder[Panel]:
 
 def _last_failed() -> Builder[Panel]:
     return rows(
-        About("Newest failed build", "The newest build that failed, of each branch that is broken."),
+        About("Newest failed build", "The newest failed build of each broken branch."),
         (
             *BRANCH_COLUMNS,
             *BUILD_COLUMNS,
@@ -177,7 +181,7 @@ def _last_failed() -> Builder[Panel]:
 
 def _status() -> Builder[Panel]:
     return timeline(
-        About("Status", "When the newest decided run of each branch was a failed one.", "none", width=24, height=7),
+        About("Status", "When the latest finished run of each branch had failed.", "none", width=24, height=7),
         Query(builds("ci_build_last_success"), NAME),
         BROKEN_OR_PASSING,
     )
@@ -185,14 +189,14 @@ def _status() -> Builder[Panel]:
 
 def _success() -> Builder[Panel]:
     return lines(
-        About("Success ratio by branch", "Of the window's builds, as of each time.", "percentunit"),
+        About("Success ratio by branch", "Of the builds in the window at each point in time.", "percentunit"),
         Query(builds("ci_build_window_success_ratio"), NAME),
     )
 
 
 def _failures() -> Builder[Panel]:
     return lines(
-        About("Failed runs in a row by branch", "Failed runs since the last that succeeded, as of each time."),
+        About("Failed runs in a row by branch", "Failed runs since the last successful one, at each point in time."),
         Query(builds("ci_build_consecutive_failures"), NAME),
     )
 
@@ -210,7 +214,7 @@ def _window() -> Builder[Panel]:
     return areas(
         About(
             "Builds in the window",
-            "By the provider's own status: recent builds, at most as many as window.builds says.",
+            "Recent builds by the provider's own status, at most window.builds.",
         ),
         Query(f"sum by (status) ({builds('ci_build_window_builds')}) > 0", "{{status}}"),
         colors={"success": OUTCOMES["success"], "failure": OUTCOMES["failure"], "failed": OUTCOMES["failure"]},
@@ -219,16 +223,14 @@ def _window() -> Builder[Panel]:
 
 def _restores() -> Builder[Panel]:
     return lines(
-        About(
-            "Time to restore by branch", "The mean time from a first failed run to the run that succeeded again.", "s"
-        ),
+        About("Time to restore by branch", "Mean time from the first failed run to the success that followed.", "s"),
         Query(restore_time("source, project, target, branch"), NAME),
     )
 
 
 def _flaky() -> Builder[Panel]:
     return lines(
-        About("Flaky commits", "Commits of the window on which the same build both failed and succeeded, by branch."),
+        About("Flaky commits", "Commits in the window on which the same build both failed and succeeded, by branch."),
         Query(builds("ci_build_window_flaky_commits"), NAME),
     )
 
@@ -236,8 +238,8 @@ def _flaky() -> Builder[Panel]:
 def _quantiles() -> Builder[Panel]:
     return lines(
         About(
-            "Within what time builds conclude",
-            "Half, nine of ten and 99 of 100 successful builds of the window, and their mean. Exemplars are builds.",
+            "Time to conclude",
+            "The 50th, 90th and 99th percentile and the mean of successful builds in the window. Exemplars are builds.",
             "s",
         ),
         *(Query(quantile(share, "le", LATENCY, SUCCESS), name, exemplars=True) for name, share in SHARES.items()),
@@ -248,7 +250,7 @@ def _quantiles() -> Builder[Panel]:
 
 def _heat() -> Builder[Panel]:
     return heat(
-        About("How long builds take", "Successful builds of the window by the time to their conclusion.", "s"),
+        About("Distribution of times to conclude", "Successful builds in the window by the time to conclude.", "s"),
         Query(buckets("le", LATENCY, SUCCESS), "{{le}}", exemplars=True),
     )
 
@@ -256,7 +258,11 @@ def _heat() -> Builder[Panel]:
 def _by_branch() -> Builder[Panel]:
     labels = "source, project, target, branch, le"
     return lines(
-        About("Nine of ten successful builds, by branch", "Within what time they conclude.", "s"),
+        About(
+            "90th percentile of successful builds, by branch",
+            "The time within which nine of ten of them conclude.",
+            "s",
+        ),
         Query(quantile(0.9, labels, LATENCY, SUCCESS), NAME, exemplars=True),
     )
 
@@ -264,7 +270,10 @@ def _by_branch() -> Builder[Panel]:
 def _by_outcome() -> Builder[Panel]:
     last = builds("ci_build_last_concluded_timestamp_seconds")
     return rows(
-        About("By outcome", "When the newest build that ended so did, and how long half of the window's took."),
+        About(
+            "By outcome",
+            "When the newest build with this outcome ended, and the median time to conclude in the window.",
+        ),
         (
             Column("outcome", "Outcome"),
             Column("Value #A", "Newest", unit="dateTimeFromNow"),
@@ -281,25 +290,25 @@ def _by_outcome() -> Builder[Panel]:
 def _opted_in() -> list[Builder[Panel]]:
     return [
         lines(
-            About("Time in the queue", "From a build's creation to its start. Exemplars are builds.", "s"),
+            About("Time in the queue", "Time from a build's creation to its start. Exemplars are builds.", "s"),
             *(Query(quantile(share, "le", QUEUE), name, exemplars=True) for name, share in SHARES.items()),
             Query(mean("", QUEUE), "mean"),
             colors=QUANTILES,
         ),
         heat(
-            About("How long builds queue", "Builds of the window by the time from their creation to their start.", "s"),
+            About(
+                "Distribution of times in the queue", "Builds in the window by the time from creation to start.", "s"
+            ),
             Query(buckets("le", QUEUE), "{{le}}", exemplars=True),
         ),
         lines(
-            About("Time of the run", "From a successful build's start to its end. Exemplars are builds.", "s"),
+            About("Time of the run", "Time from a successful build's start to its end. Exemplars are builds.", "s"),
             *(Query(quantile(share, "le", RUN, SUCCESS), name, exemplars=True) for name, share in SHARES.items()),
             Query(mean("", RUN, SUCCESS), "mean"),
             colors=QUANTILES,
         ),
         heat(
-            About(
-                "How long builds run", "Successful builds of the window by the time from their start to their end.", "s"
-            ),
+            About("Distribution of run times", "Successful builds in the window by the time from start to end.", "s"),
             Query(buckets("le", RUN, SUCCESS), "{{le}}", exemplars=True),
         ),
     ]
@@ -307,9 +316,7 @@ def _opted_in() -> list[Builder[Panel]]:
 
 def _reading() -> Builder[Panel]:
     return rows(
-        About(
-            "Where and whether it is read", "The address of the provider, whether the last read succeeded, and when."
-        ),
+        About("Source of the data", "The address of the provider, whether the last read succeeded, and when that was."),
         (
             *TARGET_COLUMNS,
             Column("provider", "Provider"),
@@ -325,14 +332,14 @@ def _reading() -> Builder[Panel]:
 
 def _freshness() -> Builder[Panel]:
     return lines(
-        About("Age of what is known", "The time since the target's builds were last known to be current.", "s"),
+        About("Age of the data", "Time since the target's data was last known to be current.", "s"),
         Query(f"time() - {target('ci_build_target_refresh_timestamp_seconds')}", "{{target}}"),
     )
 
 
 def _reach() -> Builder[Panel]:
     return lines(
-        About("How far back the window reaches", "The age of the oldest build of the window, by branch.", "s"),
+        About("Length of the window", "Age of the oldest build in the window, by branch.", "s"),
         Query(f"time() - {builds('ci_build_window_oldest_created_timestamp_seconds')}", NAME),
     )
 
@@ -340,7 +347,7 @@ def _reach() -> Builder[Panel]:
 def _errors() -> Builder[Panel]:
     failed = one(grown(of(OF_TARGET, "ci_build_target_errors_total"), "1h"))
     return bars(
-        About("Failed reads within an hour", "By reason; missed are builds that came faster than they could be read."),
+        About("Failed reads within an hour", "By reason; missed stands for new builds that one read could not follow."),
         Query(f"sum by (reason) ({failed}) > 0", "{{reason}}"),
         every="1h",
     )
