@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from exporter.errors import SourceError
-from exporter.http.fetch import Observation
-from exporter.http.http_errors import Asked, refused
+from exporter.http.fetch import RequestStats
+from exporter.http.http_errors import RequestContext, error_for_status
 from exporter.http.wire import Answer, Request
 from exporter.settings.settings import Source
 from exporter.simulator import SIMULATOR_TOKEN, Simulator
@@ -88,7 +88,7 @@ class Loopback:
         ledger: Ledger,
         *,
         source: str,
-        observe: Callable[[Observation], None],
+        observe: Callable[[RequestStats], None],
         before: Iterable[Before] = (),
     ) -> None:
         self._simulator, self._clock, self._ledger = simulator, clock, ledger
@@ -101,14 +101,14 @@ class Loopback:
             call(request, now)
         told = self._simulator.answer(_question(request, tag))
         self._ledger.note(request, told.status, len(told.body), now)
-        self._observe(Observation(request.operation, str(told.status), 0.0, told.headers, now))
+        self._observe(RequestStats(request.operation, str(told.status), 0.0, told.headers, now))
         if not 200 <= told.status < 300 and told.status != 304:  # noqa: PLR2004  # the class of statuses
             raise self._refusal(request, told, now)
         return Answer(told.status, told.body, told.headers, now)
 
     def _refusal(self, request: Request, told: Told, now: float) -> SourceError:
-        asked = Asked(self._source, "http://simulator", request.path, timeout=10.0, connect_timeout=10.0)
-        return refused(told.status, told.headers, told.body, asked, now=now)
+        asked = RequestContext(self._source, "http://simulator", request.path, timeout=10.0, connect_timeout=10.0)
+        return error_for_status(told.status, told.headers, told.body, asked, now=now)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -116,11 +116,11 @@ class Loopback:
 
 def connecting(
     simulator: Simulator, clock: Clock, ledger: Ledger, before: Iterable[Before] = ()
-) -> Callable[[Source, Callable[[Observation], None], float, Callable[[], float]], Loopback]:
+) -> Callable[[Source, Callable[[RequestStats], None], float, Callable[[], float]], Loopback]:
     """How a collector connects to the simulator."""
 
     def connect(
-        source: Source, observe: Callable[[Observation], None], _timeout: float, _clock: Callable[[], float]
+        source: Source, observe: Callable[[RequestStats], None], _timeout: float, _clock: Callable[[], float]
     ) -> Loopback:
         return Loopback(simulator, clock, ledger, source=source.name, observe=observe, before=before)
 

@@ -21,7 +21,7 @@ from exporter.exposition.render import Format
 from exporter.exposition.self_metrics import Live, Meters, gauge, source_families
 from exporter.exposition.series_limit import Display
 from exporter.history.window import History, look, recut
-from exporter.http.fetch import Observation
+from exporter.http.fetch import RequestStats
 from exporter.polling import rate_limit, schedule
 from exporter.polling.deliveries import Result
 from exporter.polling.in_flight import Batch, Errand, Round, UnderWay
@@ -301,7 +301,7 @@ class Collector:
         origin = errand.batch.origin
         return not errand.ended and not self._closed and self._origins.get(origin.name) is origin
 
-    def _observe(self, source: str, seen: Observation) -> None:
+    def _observe(self, source: str, seen: RequestStats) -> None:
         """Count a request, and keep what the answer says of the allowance and of the server's clock."""
         self.meters.request(source, seen.operation, seen.code, seen.seconds)
         with self._queue:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from exporter.config.secret import EnvToken
 from exporter.errors import SourceError
-from exporter.http.http_errors import Asked, refused
+from exporter.http.http_errors import RequestContext, error_for_status
 from exporter.http.wire import Answer, Request
 from exporter.operate import Operator
 from exporter.providers import provider_of
@@ -61,9 +61,9 @@ class Hand:
             raise fault
         headers = {**provider_of(self.source).headers(SIMULATOR_TOKEN)}
         given = self.simulator.answer(Simulated.of(method, request.path + query, headers, body or b""))
-        asked = Asked(self.source.name, self.source.url, request.path, 10.0, 5.0)
+        asked = RequestContext(self.source.name, self.source.url, request.path, 10.0, 5.0)
         if given.status >= 300:
-            raise refused(given.status, given.headers, given.body, asked, now=self.now)
+            raise error_for_status(given.status, given.headers, given.body, asked, now=self.now)
         lowered: Mapping[str, str] = {name.lower(): value for name, value in given.headers.items()}
         return self.answered(method, request.path, Answer(given.status, given.body, lowered, self.now))
 

@@ -33,8 +33,8 @@ from exporter.errors import (
     Unauthorized,
     Unreachable,
 )
-from exporter.http.fetch import LARGEST, Fetch, Observation
-from exporter.http.http_errors import Asked, failed, retry_after
+from exporter.http.fetch import LARGEST_BODY, Fetch, RequestStats
+from exporter.http.http_errors import RequestContext, error_for_exception, retry_after
 from exporter.http.wire import Request
 
 TOKEN = "glpat-0123456789abcdef"
@@ -172,12 +172,12 @@ class Seen:
     """A `Fetch` and what it told of its requests."""
 
     fetch: Fetch
-    observed: list[Observation]
+    observed: list[RequestStats]
 
 
 @contextlib.contextmanager
 def fetching(url: str, **settings: Any) -> Iterator[Seen]:
-    observed: list[Observation] = []
+    observed: list[RequestStats] = []
     defaults: dict[str, Any] = {
         "source": "shop",
         "url": url,
@@ -380,7 +380,7 @@ def test_once_closed_nothing_more_is_asked(server: Server) -> None:
     with fetching(server.url) as seen:
         seen.fetch(BUILDS)
         seen.fetch.close()
-        with pytest.raises(Unreachable, match="source shop is no longer read"):
+        with pytest.raises(Unreachable, match="source shop is closed"):
             seen.fetch(BUILDS)
     assert len(server.asked) == len(seen.observed) == 1
 
@@ -395,17 +395,17 @@ def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(server: Serv
         error = refusal(server.url)
     assert isinstance(error, NotFound)
     assert error.status == 302
-    assert str(error) == f"/v1/builds moved to {other.url}/v1/builds: name it so in source shop"
+    assert str(error) == f"/v1/builds moved to {other.url}/v1/builds: correct the address in source shop"
     assert other.asked == []
 
 
 @pytest.mark.parametrize(
     ("location", "told"),
-    [("/users/sign_in?token=1", "HERE/users/sign_in"), ("", "nowhere"), ("http://[", "no address")],
+    [("/users/sign_in?token=1", "HERE/users/sign_in"), ("http://[", "an invalid address")],
 )
 def test_a_redirect_to_anywhere_is_told(server: Server, location: str, told: str) -> None:
     server.answers["/v1/builds"] = (301, {"Location": location}, b"")
-    assert f"moved to {told.replace('HERE', server.url)}:" in str(refusal(server.url))
+    assert f"/v1/builds moved to {told.replace('HERE', server.url)}:" in str(refusal(server.url))
 
 
 def test_a_proxy_of_the_environment_is_used_and_its_password_not_told(
@@ -464,7 +464,7 @@ def test_a_server_that_says_nothing_is_left_in_time() -> None:
 
 
 def test_a_bomb_is_not_unpacked(server: Server) -> None:
-    bomb = gzip.compress(b" " * (LARGEST + 1))
+    bomb = gzip.compress(b" " * (LARGEST_BODY + 1))
     assert len(bomb) < 100_000
     server.answers["/v1/builds"] = (200, {"Content-Encoding": "gzip"}, bomb)
     error = refusal(server.url)
@@ -473,9 +473,9 @@ def test_a_bomb_is_not_unpacked(server: Server) -> None:
 
 
 def test_an_answer_as_large_as_may_be_is_read(server: Server) -> None:
-    server.answers["/v1/builds"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * LARGEST))
+    server.answers["/v1/builds"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * LARGEST_BODY))
     with fetching(server.url) as seen:
-        assert len(seen.fetch(BUILDS).body) == LARGEST
+        assert len(seen.fetch(BUILDS).body) == LARGEST_BODY
 
 
 @pytest.mark.parametrize(
@@ -588,7 +588,7 @@ def test_no_certificate_is_looked_at_where_the_configuration_says_so(authority: 
 
 def test_a_server_without_tls_is_told(server: Server) -> None:
     error = refusal(server.url.replace("http:", "https:"))
-    assert str(error).startswith("no TLS with 127.0.0.1:")
+    assert str(error).startswith("TLS failed with 127.0.0.1:")
 
 
 def test_an_authority_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -604,15 +604,15 @@ def test_an_authority_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     [
         (400, BadPayload, ""),
         (401, Unauthorized, ": check the token of source shop"),
-        (403, Forbidden, ": the token of source shop has no right to this"),
-        (404, NotFound, ": no such thing, or the token may not see it"),
+        (403, Forbidden, ": the token of source shop lacks the permission"),
+        (404, NotFound, ": it does not exist, or the token has no access to it"),
         (405, BadPayload, ""),
-        (407, Unreachable, ": the proxy in the environment wants to know who asks"),
+        (407, Unreachable, ": the proxy in the environment requires authentication"),
         (408, Unreachable, ""),
-        (410, NotFound, ": it is there no more"),
+        (410, NotFound, ": it no longer exists"),
         (418, BadPayload, ""),
         (422, BadPayload, ""),
-        (429, RateLimited, ": the allowance is used up"),
+        (429, RateLimited, ": the rate limit is used up"),
         (500, Unreachable, ""),
         (502, Unreachable, ""),
         (599, Unreachable, ""),
@@ -648,6 +648,21 @@ def test_the_api_may_say_why_but_not_the_token(server: Server, body: bytes, said
     assert str(refusal(server.url)) == f"/v1/builds answered 422 ({said})"
 
 
+def test_no_header_of_an_answer_repeats_the_token(server: Server) -> None:
+    server.answers["/v1/builds"] = (200, {"Content-Type": f"text/{TOKEN.upper()}", "X-Total": "7"}, b"x")
+    with fetching(server.url) as seen:
+        answer = seen.fetch(BUILDS)
+    assert (answer.headers["content-type"], answer.headers["x-total"]) == ("text/[token]", "7")
+    assert seen.observed[0].headers == answer.headers
+
+
+@pytest.mark.parametrize("token", ["e", "401", "builds"])
+def test_a_text_too_short_to_be_a_token_is_no_reason_to_hide_words(server: Server, token: str) -> None:
+    server.answers["/v1/builds"] = (401, {}, b'{"message":"401 Unauthorized"}')
+    error = refusal(server.url, headers=lambda: {"PRIVATE-TOKEN": token})
+    assert str(error) == "/v1/builds answered 401 (401 Unauthorized): check the token of source shop"
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b'"x"', b"null", b"{}", b'{"error":{}}', b'{"message":null}', b"[" * 9999]
 )
@@ -661,7 +676,7 @@ def test_a_refusal_tells_how_long_to_wait(server: Server) -> None:
     error = refusal(server.url)
     assert isinstance(error, RateLimited)
     assert error.retry_after == 30
-    assert str(error) == "/v1/builds answered 429: the allowance is used up for 30 s"
+    assert str(error) == "/v1/builds answered 429: the rate limit is used up for 30 s"
 
 
 NOW = 1_700_000_000.0
@@ -706,21 +721,21 @@ UNNAMED = {
     requests.exceptions.TooManyRedirects,
     requests.exceptions.UnrewindableBodyError,
 }
-ASKED = Asked("shop", "https://provider.example", "/v1/builds", 10.0, 5.0, (TOKEN,))
+CONTEXT = RequestContext("shop", "https://provider.example", "/v1/builds", 10.0, 5.0, (TOKEN,))
 
 
 @pytest.mark.parametrize("kind", FOREIGN, ids=lambda kind: kind.__name__)
 def test_every_exception_of_requests_is_mapped(kind: type[requests.RequestException]) -> None:
     arguments = ("no JSON", "", 0) if kind is requests.exceptions.JSONDecodeError else ("why",)
     error = kind(*arguments)
-    mapped = failed(error, ASKED)
+    mapped = error_for_exception(error, CONTEXT)
     assert isinstance(mapped, BadPayload if kind is requests.exceptions.ContentDecodingError else Unreachable)
     assert mapped.__cause__ is error
-    assert ("cannot be asked (" in str(mapped)) == (kind in UNNAMED)
+    assert ("no request to provider.example was possible (" in str(mapped)) == (kind in UNNAMED)
 
 
 @pytest.mark.parametrize("told", [TOKEN, "http://me:hush@proxy.example"])
 def test_an_exception_that_repeats_a_secret_is_not_chained(told: str) -> None:
-    mapped = failed(requests.exceptions.InvalidHeader(ValueError(told)), ASKED)
+    mapped = error_for_exception(requests.exceptions.InvalidHeader(ValueError(told)), CONTEXT)
     assert mapped.__cause__ is None
     assert told not in "".join(traceback.format_exception(mapped))

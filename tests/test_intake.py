@@ -17,7 +17,7 @@ from exporter.collector import Collector
 from exporter.config.secret import EnvToken
 from exporter.errors import Unreachable
 from exporter.exposition.render import Format
-from exporter.http.fetch import Observation
+from exporter.http.fetch import RequestStats
 from exporter.http.wire import Request
 from exporter.polling.workers import Inline
 from exporter.settings.settings import Settings, Source
@@ -81,7 +81,7 @@ class Scene:
         return Settings.model_validate({"sources": sources} | self.more)
 
     def _connect(
-        self, source: Source, observe: Callable[[Observation], None], _timeout: float, _clock: Callable[[], float]
+        self, source: Source, observe: Callable[[RequestStats], None], _timeout: float, _clock: Callable[[], float]
     ) -> Loopback:
         def before(request: Request, _now: float) -> None:
             self.asked.append(request.path)

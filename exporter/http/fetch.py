@@ -1,4 +1,4 @@
-"""The only place that talks to a provider: a request goes out, its whole answer or a `SourceError` comes back."""
+"""The only module that sends requests to a provider: it returns the whole answer or raises a `SourceError`."""
 
 import http.client
 import threading
@@ -17,41 +17,42 @@ import urllib3
 
 from exporter.errors import BadPayload, SourceError, Unauthorized, Unreachable
 from exporter.http.connection import CONNECT_TIMEOUT, Authentication, Dead, new_session
-from exporter.http.http_errors import Asked, causes, failed, refused
+from exporter.http.http_errors import RequestContext, causes, error_for_exception, error_for_status
+from exporter.http.redaction import holds_secret, redacted
 from exporter.http.wire import Answer, Request
 
-LARGEST = 32 * 1024 * 1024
+LARGEST_BODY = 32 * 1024 * 1024
 """Bytes of a body after decompression."""
 
-_LARGEST_REFUSAL = 64 * 1024
-_PIECE = 64 * 1024
+_LARGEST_ERROR_BODY = 64 * 1024
+_CHUNK = 64 * 1024
 
-_FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
-"""What requests and those it stands on raise; UnicodeError is a ValueError, every error of ssl an OSError."""
+_EXCEPTIONS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+"""Raised by requests and the libraries beneath it; UnicodeError is a ValueError, every error of ssl an OSError."""
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """One request that was made, as metrics and the allowance want to know it."""
+class RequestStats:
+    """One request that was sent, for the metrics and the rate limit."""
 
     operation: str
     code: str
-    """The HTTP status, or `unreachable` where none came."""
+    """The HTTP status, or `unreachable` if there was no answer."""
     seconds: float
-    """From the start until the body was read or given up."""
+    """From the start until the body was read or abandoned."""
     headers: Mapping[str, str]
-    """Names in lower case; empty where no answer came."""
+    """Names in lower case; empty if there was no answer."""
     at: float
-    """When the head of the answer came, or the request failed: seconds since the epoch."""
+    """When the head of the answer arrived, or the request failed: seconds since the epoch."""
 
 
 class Fetch:
-    """What one source answers to requests. Threads share it; each has a connection of its own, which it keeps.
+    """Sends the requests of one source. Threads share it; each keeps a connection of its own.
 
-    `headers` gives those that authenticate, afresh for each request; they go to the origin of `url` alone (by the proxy
-    that the environment names for it, if any). It may raise `Unauthorized`; then nothing is asked, nothing observed.
-    `observe` is called once for each request. `timeout` is in seconds and bounds one request as a whole, but for what
-    the system takes to resolve a name, and that each of a name's addresses may take `CONNECT_TIMEOUT`.
+    `headers` returns those that authenticate, anew for each request; they go only to the origin of `url`, through the
+    proxy that the environment names for it, if any. It may raise `Unauthorized`; then nothing is sent or observed.
+    `observe` is called once for each request. `timeout` is in seconds and covers a whole request, except the time in
+    which the system resolves a name, and that each address of a name may take `CONNECT_TIMEOUT`.
     """
 
     def __init__(  # noqa: PLR0913  # each is one setting of a source, given by name
@@ -60,7 +61,7 @@ class Fetch:
         source: str,
         url: str,
         headers: Callable[[], Mapping[str, str]],
-        observe: Callable[[Observation], None],
+        observe: Callable[[RequestStats], None],
         timeout: float = 10.0,
         ca_file: Path | None = None,
         insecure_skip_verify: bool = False,
@@ -77,56 +78,58 @@ class Fetch:
         self._local = threading.local()
         self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
         self._lock = threading.Lock()
-        if insecure_skip_verify:  # said in the configuration, so not said again with every request
+        if insecure_skip_verify:  # the user chose it, so no warning with every request
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def __call__(self, request: Request, *, method: str = "GET", body: bytes | None = None, tag: str = "") -> Answer:
-        """The answer with a status of 2xx, or 304 (then without a body); every other end is raised as a `SourceError`.
+        """The answer with a status of 2xx, or 304 (then without a body). Raises a `SourceError` for anything else.
 
-        `body` is JSON; `tag` is the `ETag` of an earlier answer. A GET is repeated once where a kept connection
-        turned out to be dead (module `connection`); no other method ever is.
+        `body` is JSON; `tag` is the `ETag` of an earlier answer. A GET is repeated once if a kept connection turned out
+        to be closed (module `connection`); no other method is ever repeated.
         """
         path = request.path
         # Else requests would resolve the dots to another path, and the path's beginning could go into the host's name.
         if not path.startswith("/") or any(unquote(part) in {".", ".."} for part in path.split("/")):
-            raise BadPayload(f"{path} names nothing of its own")
+            raise BadPayload(f"{path} is not a path of its own")
         sent = {"Content-Type": "application/json"} if body is not None else {}
         sent |= {"If-None-Match": tag} if tag else {}
         secret = dict(self._headers())
         if not all(value.isascii() and value.isprintable() for value in secret.values()):
             raise Unauthorized(f"the token of source {self._source} has characters that cannot be sent")
-        asked = Asked(
+        context = RequestContext(
             source=self._source,
             url=self._url,
             path=path,
             timeout=self._timeout,
             connect_timeout=min(CONNECT_TIMEOUT, self._timeout),
-            secrets=tuple({word for value in secret.values() for word in (value, value.split(" ")[-1]) if word}),
+            secrets=tuple(word for value in secret.values() for word in (value, value.split(" ")[-1])),
         )
         query = f"?{urlencode(request.params)}" if request.params else ""
         prepared = requests.Request(
             method, self._url + path + query, headers=sent, data=body, auth=Authentication(secret)
         )
-        return self._observed(self._session(), request.operation, prepared, asked)
+        return self._observed(self._session(), request.operation, prepared, context)
 
-    def _observed(self, session: requests.Session, operation: str, request: requests.Request, asked: Asked) -> Answer:
-        """Ask, and tell `observe` how it went, however it went."""
+    def _observed(
+        self, session: requests.Session, operation: str, request: requests.Request, context: RequestContext
+    ) -> Answer:
+        """Send the request, and call `observe` whatever comes of it."""
         begun, asked_at = time.monotonic(), self._clock()
         code, headers, at = "unreachable", dict[str, str](), None
         try:
-            with closing(_sent(session, request, deadline=begun + asked.timeout)) as response:
+            with closing(_sent(session, request, deadline=begun + context.timeout)) as response:
                 at = self._clock()
                 code = str(response.status_code)
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                body = _answered(response, headers, asked, now=at)
+                headers = _headers_of(response, context)
+                body = _body_or_error(response, headers, context, now=at)
         except SourceError:
             raise
-        except _FOREIGN as error:
+        except _EXCEPTIONS as error:
             status = int(code) if code.isdecimal() else None
-            raise failed(error, asked, status)  # noqa: B904  # it is chained where that gives nothing away
+            raise error_for_exception(error, context, status)  # noqa: B904  # it is chained unless it holds a secret
         finally:
             seconds = time.monotonic() - begun
-            self._observe(Observation(operation, code, seconds, headers, self._clock() if at is None else at))
+            self._observe(RequestStats(operation, code, seconds, headers, self._clock() if at is None else at))
         return Answer(status=int(code), body=body, headers=headers, asked_at=asked_at)
 
     def _session(self) -> requests.Session:
@@ -136,12 +139,12 @@ class Fetch:
             self._local.session = session
         with self._lock:
             if self._closed:
-                raise Unreachable(f"source {self._source} is no longer read with these settings")
+                raise Unreachable(f"source {self._source} is closed: its settings have changed")
             self._sessions.add(session)
         return session
 
     def close(self) -> None:
-        """Let go of the connections. A request under way goes on to its end; any later one is refused."""
+        """Close the connections. A request in flight continues to its end; any later one is refused."""
         with self._lock:
             self._closed = True
             for session in self._sessions:
@@ -149,9 +152,9 @@ class Fetch:
 
 
 def _sent(session: requests.Session, request: requests.Request, *, deadline: float) -> requests.Response:
-    """The head of the answer, its body not read yet. `deadline` is of the monotonic clock."""
+    """The answer with its body not read yet. `deadline` is of the monotonic clock."""
     prepared = session.prepare_request(request)
-    # Not `session.send`: followed or not, it reads a redirect's body without a bound and takes its address apart.
+    # Not `session.send`: it reads the body of a redirect without a bound, and parses its address, followed or not.
     adapter = session.get_adapter(prepared.url or "")
     settings: Any = {"verify": session.verify, "proxies": session.proxies}
     for last in (False, True):
@@ -165,28 +168,38 @@ def _sent(session: requests.Session, request: requests.Request, *, deadline: flo
     raise AssertionError  # the last turn returns or raises
 
 
-def _answered(response: requests.Response, headers: Mapping[str, str], asked: Asked, *, now: float) -> bytes:
-    """The decompressed body of an answer that is one; of any other, a `SourceError`."""
+def _headers_of(response: requests.Response, context: RequestContext) -> dict[str, str]:
+    """The headers by lower-case name. Some are repeated in errors, so none contains a token."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    if holds_secret("\n".join(headers.values()), context.secrets):
+        return {name: redacted(value, context.secrets) for name, value in headers.items()}
+    return headers
+
+
+def _body_or_error(
+    response: requests.Response, headers: Mapping[str, str], context: RequestContext, *, now: float
+) -> bytes:
+    """The decompressed body of an answer with status 2xx or 304. Raises a `SourceError` for any other."""
     status = response.status_code
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and status != HTTPStatus.NOT_MODIFIED:
         try:
-            body = _body(response, _LARGEST_REFUSAL)
-        except _FOREIGN:  # the status says enough
+            body = _body(response, _LARGEST_ERROR_BODY)
+        except _EXCEPTIONS:  # the status says enough
             body = b""
-        raise refused(status, headers, body or b"", asked, now=now)
-    whole = _body(response, LARGEST)
+        raise error_for_status(status, headers, body or b"", context, now=now)
+    whole = _body(response, LARGEST_BODY)
     if whole is None:
-        raise BadPayload(f"{asked.told(asked.path)} answered more than {LARGEST >> 20} MiB", status=status)
+        raise BadPayload(f"{context.one_line(context.path)} answered more than {LARGEST_BODY >> 20} MiB", status=status)
     return whole
 
 
 def _body(response: requests.Response, largest: int) -> bytes | None:
-    """None if there are more bytes than `largest`; then the rest is not read."""
-    pieces, size = [], 0
-    # Not `iter_content`: what urllib3 raises says more than what requests makes of it.
-    for piece in response.raw.stream(_PIECE, decode_content=True):
-        size += len(piece)
+    """The decompressed body; None if it has more than `largest` bytes, and then the rest is not read."""
+    chunks, size = [], 0
+    # Not `iter_content`: the exceptions of urllib3 are more precise than those that requests makes of them.
+    for chunk in response.raw.stream(_CHUNK, decode_content=True):
+        size += len(chunk)
         if size > largest:
             return None
-        pieces.append(piece)
-    return b"".join(pieces)
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,4 +1,4 @@
-"""Why a provider gave nothing: statuses and foreign exceptions as `SourceError`s, one line each. Pure."""
+"""Statuses and exceptions of other libraries as `SourceError`s with one line each. Pure."""
 
 import http.client
 import re
@@ -15,17 +15,18 @@ import requests
 import urllib3.exceptions
 
 from exporter.errors import BadPayload, Forbidden, NotFound, RateLimited, SourceError, Unauthorized, Unreachable
+from exporter.http.redaction import holds_secret, redacted
 
-LONGEST = 200
-"""Characters of a provider's own words that are repeated."""
+LONGEST_LINE = 200
+"""Characters of a provider's own message that are repeated."""
 
-_DEEPEST = 3
+_MAX_DEPTH = 3
 """Levels of an error's JSON that are read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked, as far as a message may tell it."""
+class RequestContext:
+    """What the message of an error may say about a request."""
 
     source: str
     """The name of the source in the configuration."""
@@ -34,52 +35,54 @@ class Asked:
     path: str
     """Of the request, without its parameters."""
     timeout: float
-    """Seconds for the whole."""
+    """Seconds for the whole request."""
     connect_timeout: float
-    """Seconds for one try to connect."""
+    """Seconds for one attempt to connect."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Texts that must not be told, whoever repeats them."""
+    """Texts that no message may contain, whoever repeats them."""
 
     @property
     def host(self) -> str:
-        """The name alone."""
+        """The host's name or address."""
         return urlsplit(self.url).hostname or self.url
 
     @property
-    def origin(self) -> str:
-        """The name and the port."""
+    def host_and_port(self) -> str:
+        """The host and the port, with the scheme's default port if the URL has none."""
         parts = urlsplit(self.url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         return f"{self.host}:{port}"
 
-    def told(self, text: str) -> str:
-        """`text` as one line that can be printed, without secrets, at most `LONGEST` characters."""
-        # Unprintable ones go first: a token that they cut in two would be whole again after the search for it.
+    def one_line(self, text: str) -> str:
+        """`text` as one printable line without secrets, at most `LONGEST_LINE` characters."""
+        # Unprintable characters go first: one that split a token would hide it from the search.
         line = " ".join("".join(c if c.isprintable() else " " if c.isspace() else "" for c in text).split())
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            line = line.replace(secret, "[token]")
-        return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+        line = redacted(line, self.secrets)
+        return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
 
 
-def refused(status: int, headers: Mapping[str, str], body: bytes, asked: Asked, *, now: float) -> SourceError:
+def error_for_status(
+    status: int, headers: Mapping[str, str], body: bytes, context: RequestContext, *, now: float
+) -> SourceError:
     """The error for an answer whose status is neither 2xx nor 304.
 
     `headers` are lower-cased; `body` may be cut or empty; `now`, in seconds since the epoch, is for a `Retry-After`
     that is a date.
     """
-    path, said = asked.told(asked.path), asked.told(_message(body))
-    answered = f"{path} answered {status}" + (f" ({said})" if said else "")
+    path, message = context.one_line(context.path), context.one_line(_message(body))
+    answered = f"{path} answered {status}" + (f" ({message})" if message else "")
     if status == http.HTTPStatus.UNAUTHORIZED:
-        return Unauthorized(f"{answered}: check the token of source {asked.source}", status=status)
+        return Unauthorized(f"{answered}: check the token of source {context.source}", status=status)
     if status == http.HTTPStatus.FORBIDDEN:
-        return Forbidden(f"{answered}: the token of source {asked.source} has no right to this", status=status)
+        return Forbidden(f"{answered}: the token of source {context.source} lacks the permission", status=status)
     if status == http.HTTPStatus.TOO_MANY_REQUESTS:
         pause = retry_after(headers.get("retry-after", ""), now)
-        hint = "the allowance is used up" if pause is None else f"the allowance is used up for {pause:.0f} s"
+        hint = "the rate limit is used up" if pause is None else f"the rate limit is used up for {pause:.0f} s"
         return RateLimited(f"{answered}: {hint}", pause, status=status)
     if 300 <= status < 400:  # noqa: PLR2004  # the class of statuses
-        where = asked.told(_elsewhere(headers.get("location", ""), asked))
-        return NotFound(f"{path} moved to {where}: name it so in source {asked.source}", status=status)
+        location = headers.get("location", "")
+        moved = f"{path} moved" + (f" to {context.one_line(_redirect_target(location, context))}" if location else "")
+        return NotFound(f"{moved}: correct the address in source {context.source}", status=status)
     kind, hint = _KINDS.get(
         status, (Unreachable if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else BadPayload, "")
     )
@@ -87,10 +90,10 @@ def refused(status: int, headers: Mapping[str, str], body: bytes, asked: Asked, 
 
 
 _KINDS: dict[int, tuple[type[SourceError], str]] = {
-    404: (NotFound, ": no such thing, or the token may not see it"),
-    407: (Unreachable, ": the proxy in the environment wants to know who asks"),
+    404: (NotFound, ": it does not exist, or the token has no access to it"),
+    407: (Unreachable, ": the proxy in the environment requires authentication"),
     408: (Unreachable, ""),
-    410: (NotFound, ": it is there no more"),
+    410: (NotFound, ": it no longer exists"),
 }
 
 
@@ -104,18 +107,18 @@ def retry_after(value: str, now: float) -> float | None:
         return None
 
 
-def _elsewhere(location: str, asked: Asked) -> str:
-    """Where a redirect leads, without user information, query and fragment: these may hold secrets."""
+def _redirect_target(location: str, context: RequestContext) -> str:
+    """Where a redirect leads, without user information, query and fragment: these may contain secrets."""
     try:
-        parts = urlsplit(urljoin(asked.url.rstrip("/") + asked.path, location))
+        parts = urlsplit(urljoin(context.url.rstrip("/") + context.path, location))
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return "no address"
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}" if location else "nowhere"
+        return "an invalid address"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
 def _message(body: bytes) -> str:
-    """The API's own words where `body` is JSON of a shape that Northflank or GitLab is known to use, else nothing."""
+    """The API's own message if `body` is JSON of a shape that Northflank or GitLab is known to use; else empty."""
     try:
         record = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -132,7 +135,7 @@ def _message(body: bytes) -> str:
 def _flat(value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         return value
-    if depth >= _DEEPEST:
+    if depth >= _MAX_DEPTH:
         return "…"
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_flat(item, depth + 1)}" for key, item in value.items())
@@ -142,7 +145,7 @@ def _flat(value: Any, depth: int = 0) -> str:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what lies behind it: chained, or wrapped in its arguments as urllib3 and requests do. Each once."""
+    """`error` and its causes, each once: chained, or in its arguments, as urllib3 and requests wrap them."""
     waiting, met = [error], set[int]()
     while waiting:
         cause = waiting.pop(0)
@@ -154,18 +157,18 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         waiting += [other for other in behind if isinstance(other, BaseException)]
 
 
-def failed(error: BaseException, asked: Asked, status: int | None = None) -> SourceError:
-    """The error for a request that `requests`, urllib3 or the system could not bring to a whole answer.
+def error_for_exception(error: BaseException, context: RequestContext, status: int | None = None) -> SourceError:
+    """The error for a request for which `requests`, urllib3 or the system raised an exception.
 
-    `status` is that of the answer's head, where it came. The error is chained to `error` unless a text in there could
-    give away a token or the user information of a proxy's URL.
+    `status` is that of the answer, if its head arrived. The exception is chained unless a text in it contains a token
+    or may contain the user information of a proxy's URL.
     """
     chain = list(causes(error))
-    fitting = ((row, cause) for row in _FOREIGN for cause in chain if isinstance(cause, row.types))
-    row, cause = next(fitting, (_FOREIGN[-1], error))
-    mapped = row.kind(asked.told(row.words(cause, asked)))
-    spoken = [text for cause in chain for text in (str(cause), repr(cause))]
-    secret = any(word in text for text in spoken for word in ("@", *asked.secrets))
+    fitting = ((row, cause) for row in _MAPPINGS for cause in chain if isinstance(cause, row.types))
+    row, cause = next(fitting, (_MAPPINGS[-1], error))
+    mapped = row.kind(context.one_line(row.message(cause, context)))
+    texts = [text for cause in chain for text in (str(cause), repr(cause))]
+    secret = any("@" in text or holds_secret(text, context.secrets) for text in texts)
     mapped.status = status
     mapped.unsent = row.unsent
     mapped.__cause__ = None if secret else error
@@ -173,22 +176,22 @@ def failed(error: BaseException, asked: Asked, status: int | None = None) -> Sou
     return mapped
 
 
-def _certificate(error: BaseException, asked: Asked) -> str:
+def _certificate(error: BaseException, context: RequestContext) -> str:
     code = getattr(error, "verify_code", None)
     if code in {62, 64}:  # X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
-        return f"certificate of {asked.host} is for another name: check the url of source {asked.source}"
+        return f"certificate of {context.host} is for another name: check the url of source {context.source}"
     if code == 10:  # noqa: PLR2004  # X509_V_ERR_CERT_HAS_EXPIRED
-        return f"certificate of {asked.host} has expired"
-    return f"certificate of {asked.host} is not trusted: set tls.ca_file"
+        return f"certificate of {context.host} has expired"
+    return f"certificate of {context.host} is not trusted: set tls.ca_file"
 
 
-def _system(error: BaseException, asked: Asked) -> str:
-    if type(error) is OSError and "CA certificate" in str(error):  # requests' own way to say that there is no such file
-        return f"tls.ca_file of source {asked.source} cannot be read"
-    return f"{asked.host} cannot be asked ({type(error).__name__})"
+def _system(error: BaseException, context: RequestContext) -> str:
+    if type(error) is OSError and "CA certificate" in str(error):  # what requests raises if there is no such file
+        return f"tls.ca_file of source {context.source} cannot be read"
+    return f"no request to {context.host} was possible ({type(error).__name__})"
 
 
-def _proxy(error: BaseException, _asked: Asked) -> str:
+def _proxy(error: BaseException, _context: RequestContext) -> str:
     for cause in causes(error):
         if isinstance(cause, OSError) and str(cause).startswith("Tunnel connection failed"):
             return f"the proxy in the environment refused: {str(cause).rpartition('failed: ')[2]}"
@@ -196,19 +199,19 @@ def _proxy(error: BaseException, _asked: Asked) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _Mapping:
     types: tuple[type[BaseException], ...]
-    words: Callable[[BaseException, Asked], str]
+    message: Callable[[BaseException, RequestContext], str]
     kind: type[SourceError] = Unreachable
     unsent: bool = False
-    """Whether it happens only before anything of the request is sent."""
+    """Whether it can only happen before anything of the request is sent."""
 
 
 _urllib3 = urllib3.exceptions
-# The first row that fits anything in the chain of causes counts: narrower ones stand before wider ones.
-_FOREIGN = (
-    _Row((requests.exceptions.ProxyError, _urllib3.ProxyError), _proxy, unsent=True),
-    _Row(
+# The first row that fits any exception in the chain counts, so narrower types come before wider ones.
+_MAPPINGS = (
+    _Mapping((requests.exceptions.ProxyError, _urllib3.ProxyError), _proxy, unsent=True),
+    _Mapping(
         (
             requests.exceptions.InvalidURL,
             requests.exceptions.MissingSchema,
@@ -218,41 +221,56 @@ _FOREIGN = (
             _urllib3.URLSchemeUnknown,
             UnicodeError,
         ),
-        lambda _, asked: f"the url of source {asked.source}, or the proxy in the environment, is no address",
+        lambda _, context: f"the URL of source {context.source}, or of the proxy in the environment, is not valid",
         unsent=True,
     ),
-    _Row((socket.gaierror, _urllib3.NameResolutionError), lambda _, asked: f"cannot resolve {asked.host}", unsent=True),
-    _Row((ConnectionRefusedError,), lambda _, asked: f"connection refused by {asked.origin}", unsent=True),
-    _Row((ssl.CertificateError,), _certificate, unsent=True),
-    _Row((ssl.SSLError,), lambda error, asked: f"no TLS with {asked.origin} ({getattr(error, 'reason', '')})"),
-    _Row((requests.exceptions.SSLError, _urllib3.SSLError), lambda _, asked: f"no TLS with {asked.origin}"),
-    _Row(
+    _Mapping(
+        (socket.gaierror, _urllib3.NameResolutionError),
+        lambda _, context: f"cannot resolve {context.host}",
+        unsent=True,
+    ),
+    _Mapping(
+        (ConnectionRefusedError,), lambda _, context: f"connection refused by {context.host_and_port}", unsent=True
+    ),
+    _Mapping((ssl.CertificateError,), _certificate, unsent=True),
+    _Mapping(
+        (ssl.SSLError,),
+        lambda error, context: f"TLS failed with {context.host_and_port} ({getattr(error, 'reason', '')})",
+    ),
+    _Mapping(
+        (requests.exceptions.SSLError, _urllib3.SSLError), lambda _, context: f"TLS failed with {context.host_and_port}"
+    ),
+    _Mapping(
         (_urllib3.NewConnectionError,),
-        lambda error, asked: (
-            f"cannot connect to {asked.origin} ({getattr(error.__cause__, 'strerror', None) or 'failed'})"
+        lambda error, context: (
+            f"cannot connect to {context.host_and_port} ({getattr(error.__cause__, 'strerror', None) or 'failed'})"
         ),
         unsent=True,
     ),
-    _Row(
+    _Mapping(
         (requests.exceptions.ConnectTimeout, _urllib3.ConnectTimeoutError),
-        lambda _, asked: f"no connection to {asked.origin} within {asked.connect_timeout:g} s",
+        lambda _, context: f"no connection to {context.host_and_port} within {context.connect_timeout:g} s",
         unsent=True,
     ),
-    _Row(
+    _Mapping(
         (requests.exceptions.Timeout, _urllib3.TimeoutError, TimeoutError),
-        lambda _, asked: f"no answer from {asked.host} within {asked.timeout:g} s",
+        lambda _, context: f"no answer from {context.host} within {context.timeout:g} s",
     ),
-    _Row(
+    _Mapping(
         (requests.exceptions.ContentDecodingError, _urllib3.DecodeError),
-        lambda _, asked: f"{asked.path} answered with a body whose compression is broken",
+        lambda _, context: f"{context.path} answered with a body whose compression is broken",
         BadPayload,
     ),
-    _Row(
+    _Mapping(
         (requests.exceptions.ChunkedEncodingError, http.client.IncompleteRead),
-        lambda _, asked: f"{asked.path} answered with a body that broke off",
+        lambda _, context: f"{context.path} answered with a body that broke off",
     ),
-    _Row((ConnectionError,), lambda _, asked: f"connection closed by {asked.origin}"),
-    _Row((http.client.HTTPException,), lambda _, asked: f"{asked.origin} does not speak HTTP as it should", BadPayload),
-    _Row((_urllib3.ProtocolError,), lambda _, asked: f"{asked.path} answered with a body that broke off"),
-    _Row((OSError,), _system),
+    _Mapping((ConnectionError,), lambda _, context: f"connection closed by {context.host_and_port}"),
+    _Mapping(
+        (http.client.HTTPException,),
+        lambda _, context: f"{context.host_and_port} sent something other than HTTP",
+        BadPayload,
+    ),
+    _Mapping((_urllib3.ProtocolError,), lambda _, context: f"{context.path} answered with a body that broke off"),
+    _Mapping((OSError,), _system),
 )

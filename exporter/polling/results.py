@@ -14,7 +14,7 @@ from exporter.errors import BadPayload, RateLimited, SourceError
 from exporter.exposition.self_metrics import Meters
 from exporter.exposition.series_limit import Display
 from exporter.history.window import History, Rules, merge, without
-from exporter.http.fetch import Observation
+from exporter.http.fetch import RequestStats
 from exporter.http.wire import Answer, decode
 from exporter.polling import rate_limit, schedule
 from exporter.polling.deliveries import Result, timely, told, untold
@@ -298,7 +298,7 @@ class Intake:
         return schedule.retry_at(failures, now, self.refresh.ttl, self.chance()) if failures else now
 
 
-def observed(origin: Origin, seen: Observation) -> None:
+def observed(origin: Origin, seen: RequestStats) -> None:
     """Keep what an answer says of the allowance and of the server's clock."""
     budget = rate_limit.told(
         origin.purse.budget, rate_limit.allowance_of(seen.headers, origin.provider.limit_headers, seen.at)

@@ -16,7 +16,7 @@ from exporter.errors import Unauthorized
 from exporter.exposition.self_metrics import SourceStatus
 from exporter.history.window import History, Rules
 from exporter.http.conditional import EtagCache
-from exporter.http.fetch import Fetch, Observation
+from exporter.http.fetch import Fetch, RequestStats
 from exporter.http.wire import Answer, Request
 from exporter.polling.list_status import covers
 from exporter.polling.rate_limit import Budget
@@ -39,7 +39,7 @@ class Connection(Protocol):
         """Let go of what is open."""
 
 
-Connect = Callable[[Source, Callable[[Observation], None], float, Callable[[], float]], Connection]
+Connect = Callable[[Source, Callable[[RequestStats], None], float, Callable[[], float]], Connection]
 """Makes a source's connection from its settings, what each request is told to, a request's seconds, and the clock."""
 
 
@@ -233,14 +233,14 @@ class Origin:
 
 
 def connect(
-    source: Source, observe: Callable[[Observation], None], timeout: float, clock: Callable[[], float]
+    source: Source, observe: Callable[[RequestStats], None], timeout: float, clock: Callable[[], float]
 ) -> Connection:
     """The connection to a source over HTTP; each request takes at most `timeout` seconds and is told to `observe`."""
     return EtagCache(fetch_of(source, observe, timeout, clock))
 
 
 def fetch_of(
-    source: Source, observe: Callable[[Observation], None], timeout: float, clock: Callable[[], float]
+    source: Source, observe: Callable[[RequestStats], None], timeout: float, clock: Callable[[], float]
 ) -> Fetch:
     """The same as it is beneath: without a memory of answers."""
     provider = provider_of(source)
