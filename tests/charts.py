@@ -39,7 +39,7 @@ def run(*arguments: str | Path, helm: Path | None = None) -> subprocess.Complete
     if not HELMS:
         missing("the program helm (or npm install --prefix tests)")
     command = [helm or HELMS[0], *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 class Rendered:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from serving import TOKEN, eventually
+from serving import PATIENCE, TOKEN, eventually
 
 from exporter.simulator.server import SIMULATOR_TOKEN
 
@@ -23,9 +23,7 @@ def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """The command, ended."""
-    ended = subprocess.run(
-        [COMMAND, *arguments], capture_output=True, text=True, timeout=60, env=environment(more), check=False
-    )
+    ended = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, env=environment(more), check=False)
     assert "Traceback" not in ended.stderr + ended.stdout
     return ended
 
@@ -50,7 +48,7 @@ class Running:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(15)
+        return self.process.wait(PATIENCE)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A real Prometheus that scrapes an exporter, and what it answers."""
 
 import json
+import re
 import subprocess
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import real
 import yaml
-from serving import ask, eventually, refused_url
+from serving import PATIENCE, ask, eventually
 
 JOB = "demo"
 
@@ -21,7 +22,7 @@ def prometheus(
 ) -> Iterator[str]:
     """The address of a Prometheus that scrapes the addresses and evaluates the rules every second, and keeps exemplars.
 
-    With several addresses each is a replica. `scraping` is what else it is told of how to scrape.
+    With several addresses each is a replica. `scraping` is more of the scrape's configuration.
     """
     program = real.tool("prometheus")
     configuration = folder / "prometheus.yml"
@@ -32,25 +33,38 @@ def prometheus(
         "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": replicas}], **(scraping or {})}],
     }
     configuration.write_text(yaml.safe_dump(settings))
-    url = refused_url()
-    with (folder / "prometheus.log").open("w") as log:
+    told = folder / "prometheus.log"
+    with told.open("w") as log:
         process = subprocess.Popen(
             [
                 program,
                 f"--config.file={configuration}",
                 f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address={url.removeprefix('http://')}",
+                "--web.listen-address=127.0.0.1:0",
                 "--enable-feature=exemplar-storage",
             ],
             stderr=log,
             stdout=log,
         )
     try:
+        url = listening(process, told)
         eventually(lambda: answers(url))
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
+
+
+def listening(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Where it listens, once its log says so."""
+
+    def said() -> re.Match[str] | None:
+        return re.search(r'msg="Listening on".* address=(\S+)', log.read_text())
+
+    eventually(lambda: said() is not None or process.poll() is not None)
+    found = said()
+    assert found, log.read_text()
+    return f"http://{found[1]}"
 
 
 def answers(url: str) -> bool:

@@ -1,5 +1,6 @@
 """An exporter on a real socket, and what a scrape of it says."""
 
+import atexit
 import gzip
 import http.client
 import socket
@@ -9,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.collector import Collector
 from exporter.settings import load
 from exporter.settings.settings import Settings
+from exporter.simulator.faults import Effect
+from exporter.simulator.message import Answer
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import World
 from exporter.web.access import Access
@@ -25,8 +30,10 @@ from exporter.web.server import listen, server_of
 from exporter.web.web_file import WebFile
 
 TOKEN = "SIMULATED_TOKEN"  # the name of a variable
-PATIENCE = 30.0
-"""Seconds after which what was waited for is not going to come."""
+PATIENCE = 100.0
+"""Seconds after which what was waited for is not going to come, however busy the machine is."""
+LATE = "refresh: {timeout: 60s}"
+"""As long as may be: a busy machine is late for no read, and what waits for a provider that hangs is seen to wait."""
 
 
 @dataclass
@@ -160,6 +167,9 @@ def settings(*sources: str, more: str = "", name: str = "config.yaml") -> Settin
 
 
 def configuration(*sources: str, more: str = "") -> str:
+    """The text of that file; it says `LATE` unless `more` is of `refresh` too."""
+    if "refresh:" not in more:
+        more = f"{more}\n{LATE}"
     lines = [f"  - {{token: {{env: {TOKEN}}}, {source}}}\n" for source in sources]
     return f"sources:\n{''.join(lines)}{more}\n"
 
@@ -176,10 +186,23 @@ def _url(simulator: Simulator | str) -> str:
     return simulator if isinstance(simulator, str) else simulator.url
 
 
+@cache
 def refused_url() -> str:
-    """An address at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+    """An address at which nobody listens; its port is held, so that nobody will."""
+    taken = socket.socket()
+    atexit.register(taken.close)
+    taken.bind(("127.0.0.1", 0))
+    return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def held(gate: Event) -> Effect:
+    """A fault: the right answer, but not before the gate is open."""
+
+    def once_open(answer: Answer) -> Answer:
+        gate.wait(PATIENCE)
+        return answer
+
+    return Effect(once_open)
 
 
 def eventually(what: Callable[[], bool], within: float = PATIENCE) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from real import node_package, tool
-from serving import TOKEN, Clock, Exporter, northflank, refused_url, serving, simulating
+from serving import PATIENCE, TOKEN, Clock, Exporter, northflank, refused_url, serving, simulating
 from serving import settings as configured
 
 from exporter.cli.demo import simulated_settings
@@ -26,7 +26,9 @@ OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-expect.set_options(timeout=20_000)  # milliseconds: on a busy machine a page takes its time
+MOST = 1000 * PATIENCE
+"""Milliseconds: on a busy machine a page takes its time."""
+expect.set_options(timeout=MOST)
 DESK = ViewportSize(width=1280, height=780)
 PHONE = ViewportSize(width=375, height=812)
 EVERY = 10_000
@@ -74,7 +76,7 @@ def opened(browser: Browser, url: str, **conditions: Any) -> Iterator[Page]:
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(MOST)
     yield page
     context.close()
     assert not faults

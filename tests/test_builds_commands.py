@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import here
@@ -12,7 +13,7 @@ import pytest
 from here import Ended
 from processes import COMMAND, environment, running
 from real import tool
-from serving import TOKEN, ask, configuration, eventually, gitlab, northflank, refused_url
+from serving import TOKEN, Clock, ask, configuration, eventually, gitlab, northflank, refused_url
 from terminals import Terminal
 
 from exporter.simulator import Simulator, demo_world, faults
@@ -29,7 +30,8 @@ KEYS = [
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with Simulator(demo_world()) as simulator:
+    """Its clock stands still: no build comes or ends between two commands."""
+    with Simulator(demo_world(), clock=Clock()) as simulator:
         yield simulator
 
 
@@ -248,8 +250,8 @@ def test_a_change_whose_end_is_not_known_ends_with_5_and_is_not_repeated(run: Ru
 
 
 def test_wait_ends_with_the_new_build(run: Run, config: Path) -> None:
-    begun = time.time()
-    with Simulator(demo_world(), clock=lambda: begun + 500 * (time.time() - begun)) as simulator:
+    seconds = count(1_795_300_000, 30)  # from one look at the clock to the next
+    with Simulator(demo_world(), clock=lambda: float(next(seconds))) as simulator:
         config.write_text(configuration(northflank(simulator)))
         (ended,) = records(run("builds", "list", WEB, "--scope=success", "-n1", "-o", "json"))
         waited = run("builds", "retry", WEB, str(ended["id"]), "--yes", "--wait")
@@ -320,7 +322,7 @@ def _listed(config: Path, target: str) -> list[str]:
         "-o",
         "json",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
     return [told["id"] for told in json.loads(done.stdout)]
 
 
@@ -355,7 +357,6 @@ def complete(config: Path, *words: str, shell: str = "bash", **more: str) -> lis
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
         env=environment(variables | more),
     )
     assert done.stderr == ""

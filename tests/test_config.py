@@ -1,7 +1,7 @@
 """The configuration: bad files beside their exact messages, a full good one, and what holds of any text."""
 
 import os
-import time
+from cProfile import Profile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -200,14 +200,17 @@ def test_no_dump_of_the_settings_shows_a_token_that_was_read(tmp_path: Path) -> 
     assert not any("hunter2" in shown for shown in (repr(source), source.model_dump_json(), repr(asdict(token))))
 
 
-def test_a_thousand_projects_load_in_half_a_second() -> None:
-    projects = "".join(f"      - id: p{n}\n        services: [web, 'api-*']\n" for n in range(1000))
-    text = f"sources:\n  - name: a\n    provider: northflank\n    token: {{env: A}}\n    projects:\n{projects}"
-    began = time.perf_counter()
-    (source,) = read(text).sources
-    assert time.perf_counter() - began < 0.5
-    assert isinstance(source, NorthflankSource)
-    assert len(source.projects or ()) == 1000
+def test_twice_as_many_projects_take_twice_as_many_calls_to_load() -> None:
+    def calls(projects: int) -> int:
+        entries = "".join(f"      - id: p{n}\n        services: [web, 'api-*']\n" for n in range(projects))
+        text = f"sources:\n  - name: a\n    provider: northflank\n    token: {{env: A}}\n    projects:\n{entries}"
+        with Profile() as profile:
+            (source,) = read(text).sources
+        assert isinstance(source, NorthflankSource)
+        assert len(source.projects or ()) == projects
+        return sum(entry.callcount for entry in profile.getstats())
+
+    assert calls(1000) < 2.1 * calls(500)
 
 
 def test_both_loaders_of_yaml_read_the_same() -> None:
@@ -354,9 +357,8 @@ def test_a_spend_is_a_share_or_a_rate() -> None:
 
 
 def test_a_host_of_any_length_is_judged_at_once() -> None:
-    began = time.perf_counter()
-    assert "wants a host" in faults(SMALLEST.replace("token", f"url: 'https://{'a' * 5000}!', token"))[0]
-    assert time.perf_counter() - began < 1
+    # A pattern that tries again from each letter would take longer than any test may.
+    assert "wants a host" in faults(SMALLEST.replace("token", f"url: 'https://{'a' * 1_000_000}!', token"))[0]
 
 
 def test_a_token_is_read_from_its_variable_without_the_space_around_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,12 +61,9 @@ def test_a_pipe_of_the_shell_is_read_to_its_end() -> None:
 
 
 def test_a_configuration_that_does_not_end_is_one_fault(tmp_path: Path) -> None:
-    with held_open(tmp_path / "config.yaml"):
-        begun = time.monotonic()
-        with pytest.raises(ConfigError) as raised:
-            text_of(tmp_path / "config.yaml")
-        assert raised.value.faults == [f"{tmp_path / 'config.yaml'}: is a pipe that did not end within 2 s"]
-        assert time.monotonic() - begun < 4
+    with held_open(tmp_path / "config.yaml"), pytest.raises(ConfigError) as raised:
+        text_of(tmp_path / "config.yaml")
+    assert raised.value.faults == [f"{tmp_path / 'config.yaml'}: is a pipe that did not end within 2 s"]
 
 
 def test_a_token_file_that_is_a_fifo_is_no_token(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from certificates import Authority
 from click import Option
-from serving import TOKEN, northflank, refused_url, serving, settings
+from serving import PATIENCE, TOKEN, northflank, refused_url, serving, settings
 
 from exporter.cli.options import ENVIRONMENT
 from exporter.cli.serve import serve
@@ -74,11 +74,11 @@ def test_the_check_of_health_and_the_published_port_are_those_of_the_default_add
     assert "'/-/healthy'" in check
 
 
-def health(port: int) -> int:
-    """With what the check of health ends, asking that port."""
+def health(port: int, seconds: float = PATIENCE) -> int:
+    """With what the check of health ends, asking that port; it waits so long for the answer."""
     (check,) = given("HEALTHCHECK")
     _python, option, code = json.loads(check[check.index("[") :])
-    asking = code.replace("10065", str(port)).replace("timeout=4", "timeout=0.5")
+    asking = code.replace("10065", str(port)).replace("timeout=4", f"timeout={seconds}")
     return subprocess.run([sys.executable, option, asking], capture_output=True, check=False).returncode
 
 
@@ -101,7 +101,7 @@ def test_the_check_of_health_tells_an_exporter_from_a_fault_and_from_none(monkey
         assert health(urlsplit(exporter.url).port or 0) == 0
     assert health(urlsplit(refused_url()).port or 0) != 0
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and never answers
-        assert health(silent.getsockname()[1]) != 0
+        assert health(silent.getsockname()[1], seconds=0.5) != 0
 
 
 def test_each_variable_of_the_exporter_is_one_that_it_reads() -> None:

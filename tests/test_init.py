@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from here import run
-from serving import TOKEN, refused_url
+from serving import TOKEN, Clock, refused_url
 from terminals import Terminal
 
 from exporter.config.secret import EnvToken
@@ -39,7 +39,7 @@ WISHES = {
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with Simulator(demo_world()) as simulator:
+    with Simulator(demo_world(), clock=Clock()) as simulator:
         yield simulator
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from operating import GITLAB, NORTHFLANK, OLD_GITLAB, Hand
+from serving import PATIENCE, Clock
 
 from exporter.build import FAILED, Outcome, Target
 from exporter.config.secret import EnvToken
@@ -513,9 +514,9 @@ def test_no_fault_on_the_way_makes_a_change_be_sent_twice(
     fault: Callable[[], faults.Effect], address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIMULATED", SIMULATOR_TOKEN)
-    with Simulator(demo_world()) as simulator:
+    with Simulator(demo_world(), clock=Clock()) as simulator:
         source, target = where(real_settings(simulator), address)
-        operator = opened(source, 0.5)
+        operator = opened(source, 3.0 if fault is faults.hang else PATIENCE)
         found = operator.builds(target, scope=("success",), limit=1).found[0]
         for method in ("POST", "DELETE"):
             simulator.faults.add("*", fault(), method=method)
@@ -527,9 +528,9 @@ def test_no_fault_on_the_way_makes_a_change_be_sent_twice(
 
 def test_a_change_that_never_went_out_is_said_not_to_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMULATED", SIMULATOR_TOKEN)
-    with Simulator(demo_world()) as simulator:
+    with Simulator(demo_world(), clock=Clock()) as simulator:
         source, target = where(real_settings(simulator), WEB)
-        operator = opened(source, 5.0)
+        operator = opened(source, PATIENCE)
         found = operator.builds(target, scope=("success",), limit=1).found[0]
     with pytest.raises(Refused, match=r"connection refused by 127\.0\.0\.1:.*; nothing was changed"):
         retry(operator, target, found)
@@ -538,9 +539,9 @@ def test_a_change_that_never_went_out_is_said_not_to_have(monkeypatch: pytest.Mo
 
 def test_a_connection_that_died_while_somebody_thought_hurts_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMULATED", SIMULATOR_TOKEN)
-    with Simulator(demo_world()) as simulator:
+    with Simulator(demo_world(), clock=Clock()) as simulator:
         source, target = where(real_settings(simulator), WEB)
-        operator = opened(source, 5.0)
+        operator = opened(source, PATIENCE)
         found = operator.builds(target, scope=("success",), limit=1).found[0]
         for connection in tuple(simulator._server._open if simulator._server else ()):  # as a proxy does it
             connection.shutdown(2)

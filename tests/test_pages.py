@@ -57,7 +57,7 @@ def tracked() -> list[Path]:
     """The files that are under version control, which a source archive cannot tell."""
     if not (ROOT / ".git").exists():
         pytest.skip("needs a git checkout")
-    listed = subprocess.run([tool("git"), "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    listed = subprocess.run([tool("git"), "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     return [path for name in listed.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
 
 
