@@ -7,12 +7,12 @@ from functools import partial
 from bench import gitlab, northflank
 from bench.course import EARLIER, Hours, Ours, Scene
 from bench.load import START, clustered, pipelines
-from bench.loopback import HOUR, MINUTE
 from bench.table import Cell, Figure, Row
 from bench.watch import Count, Watch, truth_of
 from exporter.settings.settings import Settings
 from exporter.simulator import Limit, faults
 from exporter.simulator.faults import Effect
+from exporter.simulator.loopback import HOUR, MINUTE
 
 SCRAPE = 15.0
 RESETS = 2

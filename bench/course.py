@@ -7,13 +7,13 @@ from random import Random
 from typing import Protocol
 
 from bench.load import START
-from bench.loopback import HOUR, MINUTE, Before, Clock, Ledger, connecting
 from bench.watch import Count, Watch, look_at
 from exporter.collector import Collector
 from exporter.config.secret import EnvToken
 from exporter.polling.workers import Inline
 from exporter.settings.settings import Settings
 from exporter.simulator import Limit, Simulator, World
+from exporter.simulator.loopback import HOUR, MINUTE, Before, Clock, Ledger, connecting
 
 TOKEN = EnvToken("SIMULATED_TOKEN")
 """Never read: there is no HTTP."""

@@ -8,11 +8,11 @@ from bench import bad
 from bench.bad import SCRAPE, Server
 from bench.course import EARLIER, Hours, Ours, Scene, run
 from bench.load import START
-from bench.loopback import HOUR, Before
 from bench.table import Cell, Figure, Row, quantile
 from bench.watch import Count, Watch, truth_of
 from exporter.http.wire import Request
 from exporter.simulator import faults
+from exporter.simulator.loopback import HOUR, Before
 
 ERRORS, SHIFTS = 0.05, 0.02
 """The shares of requests that meet an error, and that find the page moved under them."""

@@ -7,12 +7,12 @@ from functools import partial
 from bench.course import EARLIER, TOKEN, Hours, Ours, Scene, Seen, run
 from bench.kept import KeptGitLab
 from bench.load import START, pipelines, play
-from bench.loopback import MINUTE
 from bench.naive import PAGE
 from bench.table import Cell, Figure, Row, quantile
 from bench.watch import Count, Watch, truth_of
 from exporter.settings.settings import Settings
 from exporter.simulator import SIMULATOR_TOKEN, Limit
+from exporter.simulator.loopback import MINUTE
 from exporter.simulator.message import Request
 
 LIMIT = Limit(600, MINUTE)

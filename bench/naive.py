@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from bench.course import Scene
-from bench.loopback import Loopback
 from bench.watch import Watch
 from exporter.build import Target
 from exporter.errors import SourceError
 from exporter.http.wire import Reading, T
 from exporter.providers import Page, provider_of
 from exporter.settings.settings import Source
+from exporter.simulator.loopback import Loopback
 
 EVERY = 60.0
 PAGE = 100

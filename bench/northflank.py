@@ -10,7 +10,6 @@ import orjson
 
 from bench.course import EARLIER, TOKEN, Event, Hours, Ours, Scene, Seen, run
 from bench.load import START, clustered
-from bench.loopback import HOUR
 from bench.naive import Naive
 from bench.table import Cell, Figure, Row, quantile
 from bench.watch import Count, Watch, truth_of
@@ -18,6 +17,7 @@ from exporter.collector import Collector
 from exporter.polling.rate_limit import CAPACITY
 from exporter.settings.settings import Settings
 from exporter.simulator import SIMULATOR_TOKEN, Limit
+from exporter.simulator.loopback import HOUR
 from exporter.simulator.message import Request
 from exporter.simulator.northflank import shown
 from exporter.simulator.plan import STARTED, Plan

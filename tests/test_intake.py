@@ -12,7 +12,6 @@ from serving import TOKEN
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from bench.loopback import Clock, Ledger, Loopback
 from exporter.collector import Collector
 from exporter.config.secret import EnvToken
 from exporter.errors import Unreachable
@@ -23,6 +22,7 @@ from exporter.polling.workers import Inline
 from exporter.settings.settings import Settings, Source
 from exporter.simulator import Limit, Simulator, World, faults
 from exporter.simulator.faults import Effect
+from exporter.simulator.loopback import Clock, Ledger, Loopback
 from exporter.simulator.message import json_answer
 from exporter.simulator.server import SIMULATOR_TOKEN
 from exporter.simulator.world import Entity, Extra, Habits, NorthflankProject

@@ -1,6 +1,7 @@
 """How the code is cut: imports go down only, modules and functions stay small."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,8 @@ UNTIL_RESULTS_RETURN = {("exposition", "polling"), ("polling", "exposition"), ("
 """Imports that go away once results are returned instead of applied from within."""
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+LOOPBACK = ROOT / "simulator" / "loopback.py"
+"""Connects a source to a simulator in the same process, so it imports from both."""
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 60
 
@@ -92,9 +95,14 @@ def test_nothing_that_serves_can_change_anything_at_a_provider(path: Path) -> No
         assert "operate" not in {name for _, name in imported(path)}
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("simulator/**/*.py")), ids=named)
+@pytest.mark.parametrize("path", sorted({*ROOT.glob("simulator/**/*.py")} - {LOOPBACK}), ids=named)
 def test_the_simulator_shares_nothing_with_what_reads_it(path: Path) -> None:
     assert {name for _, name in imported(path)} <= {"simulator", *FLOORS[0]}
+
+
+def test_no_test_imports_from_the_benchmarks() -> None:
+    tests = [path for path in Path(__file__).parent.rglob("*.py") if "node_modules" not in path.parts]
+    assert not [str(path) for path in tests if re.search(r"^\s*(from|import) bench\b", path.read_text(), re.MULTILINE)]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)

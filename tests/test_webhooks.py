@@ -12,7 +12,6 @@ import pytest
 from serving import TOKEN, Clock, Exporter, Reply, gitlab, northflank, serving, settings, simulating
 from structlog.testing import capture_logs
 
-from bench.northflank import CASES, simulate
 from exporter.simulator import faults
 from exporter.simulator.server import SIMULATOR_TOKEN, Simulator
 from exporter.simulator.world import world
@@ -261,17 +260,3 @@ def test_a_job_of_gitlab_moves_on(exporter: Exporter, simulator: Simulator, cloc
     assert status == "success"
     assert len(simulator.requests) == asked
     assert results(exporter, "gitlab") == {("pipeline", "applied"): 1, ("job", "applied"): 1}
-
-
-def test_where_deliveries_come_reads_are_a_sweep_and_each_conclusion_is_shown_at_the_next_scrape() -> None:
-    hours = 2.0
-    told, read = (simulate(CASES[name], hours) for name in ("northflank-webhooks", "northflank-3m"))
-    assert told.ledger.total <= read.ledger.total / 8
-    assert max(told.delays) <= 15
-    assert (told.counted, told.twice, told.missed) == (told.concluded, 0, 0)
-
-
-def test_deliveries_that_are_lost_cost_time_and_no_count() -> None:
-    seen = simulate(CASES["northflank-lost-webhooks"], 2.0)
-    assert (seen.counted, seen.twice, seen.missed) == (seen.concluded, 0, 0)
-    assert max(seen.delays) < 2.5 * 3600

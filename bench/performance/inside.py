@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench.loopback import Clock
 from bench.performance.provider import Connected, Northflank
 from exporter.build import Target
 from exporter.collector import Collector
@@ -14,6 +13,7 @@ from exporter.exposition.render import Format
 from exporter.exposition.series_limit import Display
 from exporter.polling.workers import Inline
 from exporter.settings.settings import Settings
+from exporter.simulator.loopback import Clock
 
 TOKEN = EnvToken("SIMULATED_TOKEN")
 """Never read where there is no HTTP."""

@@ -1,4 +1,7 @@
-"""The simulator as a source's connection: no socket, a clock that is set, and a ledger of what was asked."""
+"""A source's connection to a simulator in the same process, for tests and benchmarks.
+
+It opens no socket, its clock is set by hand, and a ledger counts the requests.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -16,24 +19,24 @@ MINUTE, HOUR = 60.0, 3600.0
 
 
 class Clock:
-    """Says the time that it was set to, in seconds since the epoch."""
+    """A clock that stands still until `now` is set; seconds since the epoch."""
 
     def __init__(self, now: float) -> None:
         self.now = now
 
     def __call__(self) -> float:
-        """That time."""
+        """The time it was set to."""
         return self.now
 
 
 class Ledger:
-    """What was asked since counting began; before that, only when each path was asked last."""
+    """Counts requests from `begin` on. Before that it keeps only the time of the last request of each path."""
 
     def __init__(self) -> None:
         self.since = float("inf")
         self.until = float("inf")
         self.last: dict[str, float] = {}
-        """When a list of builds was asked last, by path."""
+        """The time of the last answered request for a list of builds, by path."""
         self._empty()
 
     def _empty(self) -> None:
@@ -49,12 +52,12 @@ class Ledger:
         """Seconds between two answered requests for the same list of builds."""
 
     def begin(self, now: float, until: float) -> None:
-        """Count from now on, up to `until`."""
+        """Count the requests between `now` and `until`."""
         self._empty()
         self.since, self.until = now, until
 
     def note(self, request: Request, status: int, size: int, now: float) -> None:
-        """One request, its status and the bytes of its body."""
+        """Count one request with its status and the size of its body in bytes."""
         counted = self.since <= now < self.until
         if request.operation == "builds" and status < 300:  # noqa: PLR2004  # the class of statuses
             if counted:
@@ -75,13 +78,13 @@ class Ledger:
 
 
 Before = Callable[[Request, float], None]
-"""Called before each request with the time: makes faults."""
+"""Called before each request with the request and the time, for example to add a fault to the simulator."""
 
 
 class Loopback:
-    """One source's connection to a simulator in the same process; what it raises is what one over HTTP would raise."""
+    """One source's connection. It raises the errors that a connection over HTTP would raise."""
 
-    def __init__(  # noqa: PLR0913  # the two ends, and who is told
+    def __init__(  # noqa: PLR0913  # the two ends, and their observers
         self,
         simulator: Simulator,
         clock: Clock,
@@ -95,7 +98,7 @@ class Loopback:
         self._source, self._observe, self._before = source, observe, tuple(before)
 
     def __call__(self, request: Request, *, tag: str = "") -> Answer:
-        """The answer with a status of 2xx, or 304; every other is raised as a `SourceError`."""
+        """The answer if its status is 2xx or 304; any other status is raised as a `SourceError`."""
         now = self._clock()
         for call in self._before:
             call(request, now)
@@ -117,7 +120,7 @@ class Loopback:
 def connecting(
     simulator: Simulator, clock: Clock, ledger: Ledger, before: Iterable[Before] = ()
 ) -> Callable[[Source, Callable[[RequestStats], None], float, Callable[[], float]], Loopback]:
-    """How a collector connects to the simulator."""
+    """A function that connects a collector's source to the simulator."""
 
     def connect(
         source: Source, observe: Callable[[RequestStats], None], _timeout: float, _clock: Callable[[], float]

@@ -1,4 +1,4 @@
-"""The benchmarks of `make bench` measure what they say; the measuring itself is not done here."""
+"""The code that `make bench` measures with does what it says. Nothing is measured here."""
 
 import gzip
 
