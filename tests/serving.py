@@ -206,8 +206,9 @@ def held(gate: Event) -> Effect:
 
 
 def eventually(what: Callable[[], bool], within: float = PATIENCE) -> None:
-    """Wait until it is so."""
-    deadline = time.monotonic() + within
+    """Wait until it is so; the longer it takes, the less often is it looked at."""
+    begun = time.monotonic()
     while not what():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < within, "it did not come"
+        time.sleep(min(1.0, 0.02 + waited / 20))
