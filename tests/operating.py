@@ -1,4 +1,4 @@
-"""The operator's hand at a simulator without a network: a fake at `fetch`, and a clock that is set by hand."""
+"""An operator at a simulator without a network: a fake at `fetch`, and a clock that is set by hand."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +41,8 @@ class Hand:
     """What goes wrong with a request instead of an answer."""
     answered: Callable[[str, str, Answer], Answer] = lambda _method, _path, answer: answer
     """What becomes of an answer on the way."""
+    instead: Callable[[str], bytes | None] = lambda _path: None
+    """The answer to a request for a path, instead of the simulator's."""
     of: World = field(default_factory=demo_world)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,9 @@ class Hand:
         fault = self.fault(method, request.path)
         if fault:
             raise fault
+        body_instead = self.instead(request.path)
+        if body_instead is not None:
+            return Answer(200, body_instead, {}, self.now)
         headers = {**provider_of(self.source).headers(SIMULATOR_TOKEN)}
         given = self.simulator.answer(Simulated.of(method, request.path + query, headers, body or b""))
         asked = RequestContext(self.source.name, self.source.url, request.path, 10.0, 5.0)

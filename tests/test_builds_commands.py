@@ -1,6 +1,7 @@
 """`builds list`, `show`, `cancel` and `retry` as a person runs them, and their completion in a shell."""
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -24,7 +25,8 @@ BILLING = "old-gitlab/project/2105"
 ALL = (WEB, "northflank/job/shop/nightly-report", STOREFRONT, BILLING)
 KEYS = [
     *("target", "id", "run", "status", "outcome", "concluded", "ref", "branch", "sha", "name", "stage"),
-    *("created_at", "started_at", "concluded_at", "latency_seconds", "message", "url"),
+    *("created_at", "started_at", "concluded_at", "latency_seconds", "queue_latency_seconds", "execution_seconds"),
+    *("message", "url"),
 ]
 
 
@@ -76,11 +78,14 @@ def test_list_shows_a_table(run: Run) -> None:
     ended = run("builds", "list", STOREFRONT, "-n", "3")
     assert (ended.status, ended.err) == (0, "")
     head, *lines = ended.out.splitlines()
-    assert head.split() == ["ID", "STATUS", "JOB", "REF", "COMMIT", "CREATED", f"({time.tzname[0]})", "TOOK"]
+    created = ("CREATED", f"({time.tzname[0]})")
+    assert head.split() == ["ID", "STATUS", "JOB", "PIPELINE", "REF", "COMMIT", *created, "QUEUED", "RAN"]
     assert len(lines) == 3
     assert not [line for line in ended.out.splitlines() if line != line.rstrip()]
     assert "\x1b" not in ended.out
-    assert "JOB" not in run("builds", "list", WEB, "-n", "3").out
+    head = run("builds", "list", WEB, "-n", "3").out.splitlines()[0]
+    assert head.split() == ["ID", "STATUS", "REF", "COMMIT", *created, "TOOK"]
+    assert "PIPELINE" not in run("builds", "list", BILLING).out
 
 
 def test_times_are_in_the_zone_of_whoever_reads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,13 +121,13 @@ def test_show_writes_what_is_known_line_by_line(run: Run) -> None:
     lines = dict(re.findall(r"^(\w+) +(.*)$", shown.out, re.MULTILINE))
     assert (lines["id"], lines["commit"], lines["page"]) == (told["id"], told["sha"], told["url"])
     assert lines["why"] == told["message"]
-    assert list(lines)[:5] == ["target", "id", "run", "status", "why"]
+    assert list(lines)[:5] == ["target", "id", "pipeline", "status", "why"]
 
 
 def test_a_list_without_builds_says_so(run: Run) -> None:
-    assert run("builds", "list", "northflank/job/platform/seed-data").err == "no build yet\n"
+    assert run("builds", "list", "northflank/job/platform/seed-data").err == "no builds yet\n"
     assert run("builds", "list", WEB, "--commit=abcdef0").err == (
-        "no such build\nnote: only the newest 1000 builds were looked at\n"
+        "no such builds\nnote: only the newest 1000 builds were read\n"
     )
     assert records(run("builds", "list", "northflank/job/platform/seed-data", "-o", "json")) == []
 
@@ -144,6 +149,41 @@ def test_what_a_provider_sends_moves_no_cursor(run: Run, simulator: Simulator) -
         assert "evil" in out
         assert "\x1b" not in out
     assert "\u202e" not in run("builds", "list", STOREFRONT, "-n1").out
+
+
+def test_list_takes_a_branch_a_commit_and_the_last_failed_run(run: Run) -> None:
+    listed = records(run("builds", "list", STOREFRONT, "--branch=main", "-n5", "-o", "json"))
+    assert {told["branch"] for told in listed} == {"main"}
+    ended = run("builds", "list", STOREFRONT, "--failed-last", "--branch=main", "-o", "json")
+    failed = records(ended)
+    assert failed
+    assert len({told["run"] for told in failed}) == 1
+    assert {told["status"] for told in failed} == {"failed"}
+    assert run("builds", "list", WEB, "--failed-last").out.splitlines()[1].split()[1] == "failure"
+    none = run("builds", "list", WEB, "--failed-last", "--branch=nope")
+    assert (none.status, none.out, none.err) == (0, "", "no failed run on nope among the newest builds\n")
+
+
+def test_the_url_of_a_page_stands_for_the_target_and_the_build(run: Run) -> None:
+    listed = records(run("builds", "list", STOREFRONT, "--scope=failed", "-n1", "-o", "json"))
+    (told,) = listed
+    assert records(run("builds", "show", str(told["url"]), "-o", "json")) == listed
+    pipeline = str(told["url"]).partition("/-/")[0] + f"/-/pipelines/{told['run']}"
+    of_run = records(run("builds", "list", pipeline, "-n100", "-o", "json"))
+    assert {one["run"] for one in of_run} == {told["run"]}
+    assert told["id"] in {one["id"] for one in of_run}
+    commit = str(told["url"]).partition("/-/")[0] + f"/-/commit/{told['sha']}"
+    assert {one["sha"] for one in records(run("builds", "list", commit, "-o", "json"))} == {told["sha"]}
+    missing = run("builds", "show", str(told["url"]).partition("/-/")[0])
+    assert (missing.status, "Missing argument 'ID'." in missing.err) == (2, True)
+    assert records(run("builds", "show", STOREFRONT, f"#{told['id']}", "-o", "json")) == listed
+
+
+def test_a_job_that_never_ran_has_no_time_in_the_table(run: Run) -> None:
+    (told, *_) = records(run("builds", "list", STOREFRONT, "--scope=manual", "--scope=skipped", "-o", "json"))
+    assert told["execution_seconds"] is None
+    line = run("builds", "list", STOREFRONT, "--scope=manual", "--scope=skipped", "-n1").out.splitlines()[1]
+    assert re.search(r"\d\d:\d\d:\d\d$", line), "it ends with the time of creation"
 
 
 # What is changed
@@ -175,7 +215,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_asked_of_the_provider(
     ended = run("builds", verb, WEB, "any-build-1")
     assert (ended.status, ended.out) == (1, "")
     assert ended.err == (
-        "ci-build-exporter: there is no terminal to confirm the change on: give --yes to make it without; "
+        "ci-build-exporter: there is no terminal to confirm the change on; without one, pass --yes; "
         "nothing was changed\n"
     )
     assert not simulator.requests
@@ -186,9 +226,9 @@ def test_without_a_terminal_and_without_yes_nothing_is_asked_of_the_provider(
     [
         (("show", WEB, "nope"), 1, f"ci-build-exporter: {WEB} has no build nope\n"),
         (("cancel", STOREFRONT, "12", "--yes"), 1, f"ci-build-exporter: {STOREFRONT} has no build 12\n"),
-        (("show", f"{WEB}b", "x"), 1, f'there is no such target, or the token may not see it; did you mean "{WEB}"?\n'),
-        (("list", "northflan/service/shop/web"), 1, 'no source is named "northflan"; did you mean "northflank"?\n'),
-        (("list", WEB, "--scope=broken"), 1, '"broken" is no scope; known are aborted, '),
+        (("show", f"{WEB}b", "x"), 1, f'there is no such target, or the token cannot see it; did you mean "{WEB}"?\n'),
+        (("list", "northflan/service/shop/web"), 1, 'there is no source "northflan"; did you mean "northflank"?\n'),
+        (("list", WEB, "--scope=broken"), 1, '"broken" is not a scope; the scopes are aborted, '),
         (("list", WEB, "-n", "0"), 2, "0 is not in the range 1<=x<=1000"),
         (("list", WEB, "-o", "xml"), 2, "'xml' is not one of 'table', 'json'"),
         (("retry", WEB, "x", "--timeout=soon"), 2, "wants a duration, e.g. 30s, 5m, 1h30m or 7d"),
@@ -239,8 +279,8 @@ def test_a_change_whose_end_is_not_known_ends_with_5_and_is_not_repeated(run: Ru
     unknown = run("builds", "retry", WEB, str(ended["id"]), "--yes", "--wait")
     assert (unknown.status, unknown.out) == (5, "")
     assert unknown.err == (
-        "ci-build-exporter: /v1/projects/shop/services/web/build answered 502 (Internal server error): whether the "
-        "start was done is not known, and it was not sent again; to look: "
+        "ci-build-exporter: /v1/projects/shop/services/web/build answered 502 (Internal server error): it is not "
+        "known whether the start was made, and it was not sent again; to see: "
         f"ci-build-exporter builds list {WEB} --commit {ended['sha']}\n"
     )
     assert len(changes(simulator)) == 1
@@ -281,7 +321,7 @@ def test_a_wait_that_is_over_too_soon_ends_with_4(run: Run) -> None:
     new = re.search(r"retried as (\S+)", waited.out)
     assert new
     assert waited.err.endswith(
-        f"build {new[1]} has not ended within the timeout; to look: ci-build-exporter builds show {WEB} {new[1]}\n"
+        f"build {new[1]} has not ended within the timeout; to see it: ci-build-exporter builds show {WEB} {new[1]}\n"
     )
 
 
@@ -339,8 +379,8 @@ def test_what_takes_long_draws_its_progress(
 # Completion
 
 
-def complete(config: Path, *words: str, shell: str = "bash", **more: str) -> list[str]:
-    """What a real bash offers for the last of these words."""
+def complete(config: Path, *words: str, shell: str = "bash", errors: bool = False, **more: str) -> list[str]:
+    """What a real bash offers for the last of these words, or the lines on standard error."""
     script = """
         source <("$COMMAND" completion bash)
         COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
@@ -359,6 +399,8 @@ def complete(config: Path, *words: str, shell: str = "bash", **more: str) -> lis
         check=False,
         env=environment(variables | more),
     )
+    if errors:
+        return done.stderr.splitlines()
     assert done.stderr == ""
     return done.stdout.split()
 
@@ -373,6 +415,52 @@ def test_targets_complete_and_are_remembered(config: Path, simulator: Simulator)
     assert len(simulator.requests) == asked
     (kept,) = (config.parent / "cache" / "ci-build-exporter").iterdir()
     assert (kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_scopes_complete_by_the_target(config: Path, simulator: Simulator) -> None:
+    words = ("ci-build-exporter", "builds", "list", WEB, "--scope", "")
+    offered = complete(config, *words)
+    assert {"success", "aborted", "failed", "timeout"} <= set(offered)
+    assert "manual" not in offered
+    assert complete(config, "ci-build-exporter", "builds", "list", STOREFRONT, "--scope", "man") == ["manual"]
+    assert not simulator.requests
+    config.unlink()
+    assert complete(config, *words[:-1], "allowed") == ["allowed_failure"]
+
+
+def test_stale_addresses_are_offered_at_once_and_renewed_behind(config: Path, simulator: Simulator) -> None:
+    words = ("ci-build-exporter", "builds", "show", "gitlab/project/")
+    offered = complete(config, *words)
+    (kept,) = (config.parent / "cache" / "ci-build-exporter").iterdir()
+    version = kept.read_text().splitlines()[0]
+    kept.write_text(f"{version}\ngitlab/project/of/yesterday\n")
+    os.utime(kept, (1.0, 1.0))
+    simulator.requests.clear()
+    assert complete(config, *words) == ["gitlab/project/of/yesterday"]
+    eventually(lambda: "yesterday" not in kept.read_text())
+    assert complete(config, *words) == offered
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("",),
+        ("builds", ""),
+        ("builds", "retry", "--t"),
+        ("builds", "list", "northflank/"),
+        ("builds", "list", WEB, "--scope", "f"),
+        ("builds", "show", WEB, ""),
+    ],
+)
+def test_a_tab_that_the_cache_can_answer_loads_little(config: Path, words: tuple[str, ...]) -> None:
+    """It costs some 0.1 s; pydantic, requests and rich would cost another half second."""
+    given = ("ci-build-exporter", *words)
+    offered = complete(config, *given)
+    loaded = complete(config, *given, PYTHONPROFILEIMPORTTIME="1", errors=True)
+    names = {line.rpartition("|")[2].strip() for line in loaded if "import time:" in line}
+    assert "click" in names
+    assert not names & {"pydantic", "requests", "rich", "yaml", "orjson", "prometheus_client", "exporter.operate"}
+    assert complete(config, *given) == offered
 
 
 def test_bash_splits_an_option_at_its_sign_and_completion_goes_on(config: Path) -> None:

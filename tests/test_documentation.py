@@ -26,7 +26,8 @@ from serving import Clock
 
 from exporter.cli.demo import simulated_settings
 from exporter.cli.main import commands
-from exporter.cli.options import ENVIRONMENT, KNOWN_FAMILIES
+from exporter.cli.options import ENVIRONMENT
+from exporter.cli.settings_file import KNOWN_FAMILIES
 from exporter.collector import Collector
 from exporter.config.values import FromFile, Spend
 from exporter.exposition.families import TARGET_LABELS, WINDOW

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
 from operating import GITLAB, NORTHFLANK, OLD_GITLAB, Hand
@@ -23,8 +24,8 @@ from exporter.errors import (
     Unreachable,
 )
 from exporter.http.wire import Answer
-from exporter.operate import Found, cancel, opened, retry, where
-from exporter.operate.operator import CHANGES
+from exporter.operate import BuildDetails, cancel, operator_for, retry, target_of, wait
+from exporter.operate.operations import operations_of
 from exporter.providers import PROVIDERS
 from exporter.settings.settings import Settings
 from exporter.simulator import SIMULATOR_TOKEN, Simulator, demo_world, faults
@@ -38,27 +39,32 @@ ALL = (WEB, REPORT, STOREFRONT, BILLING)
 
 
 def at(address: str) -> tuple[Hand, Target]:
-    source, target = where(SETTINGS, address)
+    source, target = target_of(SETTINGS, address)
     return Hand(source), target
 
 
-def newest(hand: Hand, target: Target, *scope: str) -> Found:
-    return hand.operator.builds(target, scope=scope, limit=1).found[0]
+def newest(hand: Hand, target: Target, *scope: str) -> BuildDetails:
+    return hand.operator.builds(target, scope=scope, limit=1).builds[0]
 
 
-def first(hand: Hand, target: Target) -> Found:
+def first(hand: Hand, target: Target) -> BuildDetails:
     return hand.operator.build(target, "1")
 
 
-def under_way(hand: Hand, target: Target) -> Found:
+def under_way(hand: Hand, target: Target) -> BuildDetails:
     """A build that has not ended: of a retry, where there is none."""
     ended = newest(hand, target, "success")
     hand.now += 60
     return retry(hand.operator, target, ended)
 
 
-def test_each_provider_has_its_changes() -> None:
-    assert CHANGES.keys() == PROVIDERS.keys()
+def test_each_provider_has_operations() -> None:
+    for name in PROVIDERS:
+        assert import_module(f"exporter.providers.{name}.operations").OPERATIONS
+    assert {type(operations_of(source)).__name__ for source in SETTINGS.sources} == {
+        "NorthflankOperations",
+        "GitLabOperations",
+    }
 
 
 # Addresses
@@ -74,27 +80,27 @@ def test_each_provider_has_its_changes() -> None:
     ],
 )
 def test_an_address_is_read_as_it_is_printed(address: str, target: Target) -> None:
-    assert where(SETTINGS, address)[1] == target
+    assert target_of(SETTINGS, address)[1] == target
     assert target.address == address
 
 
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("northfank/service/shop/web", 'no source is named "northfank"; did you mean "northflank"?'),
-        ("x", 'no source is named "x"; known are northflank, gitlab, old-gitlab'),
+        ("northfank/service/shop/web", 'there is no source "northfank"; did you mean "northflank"?'),
+        ("x", 'there is no source "x"; the sources are northflank, gitlab, old-gitlab'),
         ("northflank/service/shop", "write northflank/service/PROJECT/NAME or northflank/job/PROJECT/NAME"),
-        ("northflank/service/shop/", "is no address of a target"),
-        ("northflank/service/a/b/c", "is no address of a target"),
-        ("northflank/project/shop", "is no address of a target"),
+        ("northflank/service/shop/", "is not the address of a target"),
+        ("northflank/service/a/b/c", "is not the address of a target"),
+        ("northflank/project/shop", "is not the address of a target"),
         ("gitlab/service/shop/web", "write gitlab/project/PATH"),
-        ("gitlab/project/", "is no address of a target"),
-        ("gitlab/project/a//b", "is no address of a target"),
+        ("gitlab/project/", "is not the address of a target"),
+        ("gitlab/project/a//b", "is not the address of a target"),
     ],
 )
 def test_what_is_no_address_is_told_what_to_write(address: str, says: str) -> None:
     with pytest.raises(Refused, match=re.escape(says)):
-        where(SETTINGS, address)
+        target_of(SETTINGS, address)
 
 
 # Lists
@@ -104,11 +110,11 @@ def test_what_is_no_address_is_told_what_to_write(address: str, says: str) -> No
 def test_a_list_gives_the_newest_builds_up_to_its_limit(address: str) -> None:
     hand, target = at(address)
     seen = hand.operator.builds(target, limit=120)
-    assert len(seen.found) == 120
-    assert not seen.more
-    created = [found.build.created_at for found in seen.found]
+    assert len(seen.builds) == 120
+    assert not seen.incomplete
+    created = [found.build.created_at for found in seen.builds]
     assert created == sorted(created, reverse=True) or "gitlab" in address  # GitLab's are by id
-    assert len({found.build.id for found in seen.found}) == 120
+    assert len({found.build.id for found in seen.builds}) == 120
 
 
 @pytest.mark.parametrize("address", ALL)
@@ -124,14 +130,14 @@ def test_a_list_gives_the_newest_builds_up_to_its_limit(address: str) -> None:
 )
 def test_the_scopes_of_the_seed_hold_for_each_provider(address: str, word: str, outcomes: set[Outcome]) -> None:
     hand, target = at(address)
-    found = hand.operator.builds(target, scope=(word,), limit=3).found
+    found = hand.operator.builds(target, scope=(word,), limit=3).builds
     assert {one.build.outcome for one in found} <= outcomes
     assert found or word in {"running", "pending", "canceled"}
 
 
 def test_scopes_add_up_and_an_outcome_is_one_too() -> None:
     hand, target = at(STOREFRONT)
-    both = hand.operator.builds(target, scope=("canceled", "allowed_failure"), limit=50).found
+    both = hand.operator.builds(target, scope=("canceled", "allowed_failure"), limit=50).builds
     assert {one.build.outcome for one in both} == {Outcome.CANCELLATION, Outcome.ALLOWED_FAILURE}
     assert {one.build.status for one in both} == {"canceled", "failed"}
     assert "scope%5B%5D=canceled&scope%5B%5D=failed" in hand.asked[0][1]
@@ -140,7 +146,7 @@ def test_scopes_add_up_and_an_outcome_is_one_too() -> None:
 def test_an_outcome_that_no_documented_status_has_is_sifted_here() -> None:
     hand, target = at(BILLING)
     seen = hand.operator.builds(target, scope=("unknown",), limit=1)
-    assert (seen.found, seen.more) == ((), True)
+    assert (seen.builds, seen.incomplete) == ((), True)
     assert len(hand.asked) == 10
     assert not any("scope" in path for _, path in hand.asked)
 
@@ -148,7 +154,7 @@ def test_an_outcome_that_no_documented_status_has_is_sifted_here() -> None:
 @pytest.mark.parametrize("address", [WEB, STOREFRONT, BILLING])
 def test_an_unknown_scope_is_told_the_nearest_and_asks_nothing(address: str) -> None:
     hand, target = at(address)
-    with pytest.raises(Refused, match='"faled" is no scope; did you mean "failed"'):
+    with pytest.raises(Refused, match='"faled" is not a scope; did you mean "failed"'):
         hand.operator.builds(target, scope=("faled",))
     assert not hand.asked
 
@@ -157,21 +163,21 @@ def test_an_unknown_scope_is_told_the_nearest_and_asks_nothing(address: str) -> 
 @pytest.mark.parametrize("length", [8, 40])
 def test_the_list_of_a_commit_has_its_builds_and_no_others(address: str, length: int) -> None:
     hand, target = at(address)
-    whole = hand.operator.builds(target, limit=300).found
+    whole = hand.operator.builds(target, limit=300).builds
     sha = whole[len(whole) // 2].build.sha
     seen = hand.operator.builds(target, commit=sha[:length].upper(), limit=100)
     expected = {one.build.id for one in whole if one.build.sha == sha}
     assert expected
-    assert expected <= {one.build.id for one in seen.found}
-    assert {one.build.sha for one in seen.found} == {sha}
+    assert expected <= {one.build.id for one in seen.builds}
+    assert {one.build.sha for one in seen.builds} == {sha}
 
 
 def test_the_list_of_a_commit_takes_a_scope_too() -> None:
     hand, target = at(STOREFRONT)
-    sha = hand.operator.builds(target, limit=50).found[-1].build.sha
+    sha = hand.operator.builds(target, limit=50).builds[-1].build.sha
     seen = hand.operator.builds(target, commit=sha, scope=("success",), limit=100)
-    assert {one.build.status for one in seen.found} == {"success"}
-    assert len(seen.found) < len(hand.operator.builds(target, commit=sha, limit=100).found)
+    assert {one.build.status for one in seen.builds} == {"success"}
+    assert len(seen.builds) < len(hand.operator.builds(target, commit=sha, limit=100).builds)
 
 
 @pytest.mark.parametrize("address", [STOREFRONT, BILLING])
@@ -183,7 +189,7 @@ def test_a_commit_that_is_not_there_is_said(address: str) -> None:
 
 def test_what_can_be_no_commit_asks_nothing() -> None:
     hand, target = at(STOREFRONT)
-    with pytest.raises(Refused, match='"main" is no commit'):
+    with pytest.raises(Refused, match='"main" is not a commit'):
         hand.operator.builds(target, commit="main")
     assert not hand.asked
 
@@ -273,7 +279,7 @@ def test_an_unknown_build_is_said(address: str, build_id: str) -> None:
 
 def test_what_can_be_no_id_asks_nothing() -> None:
     hand, target = at(WEB)
-    with pytest.raises(Refused, match="can be no id"):
+    with pytest.raises(Refused, match="cannot be the id of a build"):
         hand.operator.build(target, "..")
     assert not hand.asked
 
@@ -296,7 +302,7 @@ def test_an_unknown_target_is_told_the_nearest(address: str, near: str) -> None:
 
 def test_a_build_of_a_job_is_found_without_the_right_to_deploy() -> None:
     hand, target = at(REPORT)
-    listed = hand.operator.builds(target, limit=150).found[-1]
+    listed = hand.operator.builds(target, limit=150).builds[-1]
     hand.fault = lambda _method, path: Forbidden("no", status=403) if re.search("/build/[^/]+$", path) else None
     assert hand.operator.build(target, listed.build.id).build == listed.build
     with pytest.raises(Refused, match=r"has no build nope among its newest \d+"):
@@ -348,7 +354,7 @@ def test_what_is_retried_is_a_new_build_of_the_same_commit_and_can_be_cancelled(
 def test_a_build_of_a_pull_request_is_retried_as_one() -> None:
     hand, target = at(WEB)
     of_request = next(
-        one for one in hand.operator.builds(target, limit=200).found if one.record.get("pullRequestId") is not None
+        one for one in hand.operator.builds(target, limit=200).builds if one.record.get("pullRequestId") is not None
     )
     retry(hand.operator, target, of_request)
     (body,) = hand.bodies
@@ -365,7 +371,7 @@ def test_a_build_without_a_commit_is_not_retried() -> None:
         answer.status, re.sub(rb'"sha":"[^"]*"', b'"sha":null', answer.body), answer.headers
     )
     found = newest(hand, target, "failed")
-    with pytest.raises(Refused, match="bears no commit"):
+    with pytest.raises(Refused, match="has no commit"):
         retry(hand.operator, target, found)
     assert not hand.changes
 
@@ -388,7 +394,7 @@ def test_what_ends_while_somebody_thinks_is_told_so(address: str) -> None:
     hand, target = at(address)
     running = under_way(hand, target)
     hand.now += 86_400
-    with pytest.raises(Refused, match=rf"build {running.build.id} has ended meanwhile \(success\)"):
+    with pytest.raises(Refused, match=rf"build {running.build.id} has ended in the meantime \(success\)"):
         cancel(hand.operator, target, running)
 
 
@@ -399,7 +405,7 @@ def test_an_old_server_that_answers_a_cancellation_with_the_build_as_it_is_fools
     hand.answered = lambda method, _path, answer: (
         Answer(201, json.dumps(record).encode()) if method == "POST" else answer
     )
-    with pytest.raises(Refused, match="had ended before it was cancelled: success"):
+    with pytest.raises(Refused, match="had ended before it could be cancelled: success"):
         cancel(hand.operator, target, running)
 
 
@@ -408,7 +414,7 @@ def test_what_was_retried_before_is_said(address: str) -> None:
     hand, target = at(address)
     ended = newest(hand, target, "success")
     retry(hand.operator, target, ended)
-    with pytest.raises(Refused, match=r"not retryable.*: it was retried before, or is of a kind that may not be"):
+    with pytest.raises(Refused, match=r"not retryable.*: it was retried before, or cannot be retried"):
         retry(hand.operator, target, ended)
 
 
@@ -473,8 +479,8 @@ def test_a_change_whose_end_is_not_known_is_sent_once_and_says_how_to_look(
     found = under_way(hand, target) if change is cancel else newest(hand, target, "success")
     before = len(hand.changes)
     hand.fault = lambda method, _path: None if method == "GET" else error
-    look = f"show {address} {found.build.id}" if change is cancel else f"list {address} --commit {found.build.sha}"
-    says = f"is not known, and it was not sent again; to look: ci-build-exporter builds {look}"
+    command = f"show {address} {found.build.id}" if change is cancel else f"list {address} --commit {found.build.sha}"
+    says = f", and it was not sent again; to see: ci-build-exporter builds {command}"
     with pytest.raises(OutcomeUnknown, match=f"{re.escape(says)}$"):
         change(hand.operator, target, found)
     assert len(hand.changes) == before + 1
@@ -485,7 +491,8 @@ def test_a_retry_that_was_accepted_without_a_word_of_the_new_build_says_how_to_l
     hand, target = at(STOREFRONT)
     found = newest(hand, target, "success")
     hand.answered = lambda method, _path, answer: answer if method == "GET" else Answer(201, body)
-    with pytest.raises(OutcomeUnknown, match=f"did not tell the new build; to look: .* --commit {found.build.sha}"):
+    says = f"did not say which build is new; to see it: .* --commit {found.build.sha}"
+    with pytest.raises(OutcomeUnknown, match=says):
         retry(hand.operator, target, found)
 
 
@@ -515,9 +522,9 @@ def test_no_fault_on_the_way_makes_a_change_be_sent_twice(
 ) -> None:
     monkeypatch.setenv("SIMULATED", SIMULATOR_TOKEN)
     with Simulator(demo_world(), clock=Clock()) as simulator:
-        source, target = where(real_settings(simulator), address)
-        operator = opened(source, 3.0 if fault is faults.hang else PATIENCE)
-        found = operator.builds(target, scope=("success",), limit=1).found[0]
+        source, target = target_of(real_settings(simulator), address)
+        operator = operator_for(source, 3.0 if fault is faults.hang else PATIENCE)
+        found = operator.builds(target, scope=("success",), limit=1).builds[0]
         for method in ("POST", "DELETE"):
             simulator.faults.add("*", fault(), method=method)
         with pytest.raises(OutcomeUnknown):
@@ -529,9 +536,9 @@ def test_no_fault_on_the_way_makes_a_change_be_sent_twice(
 def test_a_change_that_never_went_out_is_said_not_to_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMULATED", SIMULATOR_TOKEN)
     with Simulator(demo_world(), clock=Clock()) as simulator:
-        source, target = where(real_settings(simulator), WEB)
-        operator = opened(source, PATIENCE)
-        found = operator.builds(target, scope=("success",), limit=1).found[0]
+        source, target = target_of(real_settings(simulator), WEB)
+        operator = operator_for(source, PATIENCE)
+        found = operator.builds(target, scope=("success",), limit=1).builds[0]
     with pytest.raises(Refused, match=r"connection refused by 127\.0\.0\.1:.*; nothing was changed"):
         retry(operator, target, found)
     operator.close()
@@ -540,9 +547,9 @@ def test_a_change_that_never_went_out_is_said_not_to_have(monkeypatch: pytest.Mo
 def test_a_connection_that_died_while_somebody_thought_hurts_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMULATED", SIMULATOR_TOKEN)
     with Simulator(demo_world(), clock=Clock()) as simulator:
-        source, target = where(real_settings(simulator), WEB)
-        operator = opened(source, PATIENCE)
-        found = operator.builds(target, scope=("success",), limit=1).found[0]
+        source, target = target_of(real_settings(simulator), WEB)
+        operator = operator_for(source, PATIENCE)
+        found = operator.builds(target, scope=("success",), limit=1).builds[0]
         for connection in tuple(simulator._server._open if simulator._server else ()):  # as a proxy does it
             connection.shutdown(2)
         assert retry(operator, target, found).build.id != found.build.id
@@ -561,11 +568,12 @@ def test_waiting_ends_with_the_build_and_asks_less_the_longer_it_takes() -> None
     hand, target = at(WEB)
     running = under_way(hand, target)
     statuses: list[str] = []
-    ended = hand.operator.wait(
+    ended = wait(
+        hand.operator,
         target,
         running.build.id,
         seconds=7200,
-        told=lambda build, fault: statuses.append(build.status if build else fault),
+        progress=lambda build, fault: statuses.append(build.status if build else fault),
     )
     assert ended
     assert ended.build.outcome is Outcome.SUCCESS
@@ -581,7 +589,7 @@ def test_waiting_ends_at_its_timeout() -> None:
     hand, target = at(WEB)
     running = under_way(hand, target)
     begun = hand.now
-    assert hand.operator.wait(target, running.build.id, seconds=9) is None
+    assert wait(hand.operator, target, running.build.id, seconds=9) is None
     assert hand.now - begun == pytest.approx(9)
 
 
@@ -591,14 +599,14 @@ def test_waiting_rests_as_long_as_a_429_says() -> None:
     left = [RateLimited("too many", 120.0, status=429), RateLimited("too many", None, status=429)]
     hand.fault = lambda _method, _path: left.pop(0) if left else None
     faults_told: list[str] = []
-    ended = hand.operator.wait(
-        target, running.build.id, seconds=7200, told=lambda _build, fault: faults_told.append(fault)
+    ended = wait(
+        hand.operator, target, running.build.id, seconds=7200, progress=lambda _build, fault: faults_told.append(fault)
     )
     assert ended
     assert hand.slept[:2] == [120.0, 60.0]
     assert faults_told[:2] == [
-        "the allowance is used up: asking again in 120 s",
-        "the allowance is used up: asking again in 60 s",
+        "the rate limit is reached; the next request is in 120 s",
+        "the rate limit is reached; the next request is in 60 s",
     ]
 
 
@@ -607,7 +615,7 @@ def test_waiting_that_would_have_to_rest_beyond_its_timeout_asks_no_more() -> No
     running = under_way(hand, target)
     before = len(hand.asked)
     hand.fault = lambda _method, _path: RateLimited("too many", 3600.0, status=429)
-    assert hand.operator.wait(target, running.build.id, seconds=100) is None
+    assert wait(hand.operator, target, running.build.id, seconds=100) is None
     assert len(hand.asked) == before + 1
 
 
@@ -621,7 +629,7 @@ def test_waiting_goes_on_through_a_provider_that_is_away_and_a_build_that_is_not
         NotFound("not there", status=404),
     ]
     hand.fault = lambda _method, _path: left.pop(0) if left else None
-    assert hand.operator.wait(target, running.build.id, seconds=7200)
+    assert wait(hand.operator, target, running.build.id, seconds=7200)
     assert not left
 
 
@@ -633,12 +641,12 @@ def test_waiting_goes_on_through_a_provider_that_is_away_and_a_build_that_is_not
         (Forbidden("no", status=403), Forbidden),
     ],
 )
-def test_waiting_does_not_go_on_where_it_leads_nowhere(error: SourceError, ends: type[ExporterError]) -> None:
+def test_waiting_does_not_go_on_where_it_leads_notarget_of(error: SourceError, ends: type[ExporterError]) -> None:
     hand, target = at(WEB)
     running = under_way(hand, target)
     hand.fault = lambda _method, _path: error
     with pytest.raises(ends):
-        hand.operator.wait(target, running.build.id, seconds=7200)
+        wait(hand.operator, target, running.build.id, seconds=7200)
     assert hand.now < running.build.created_at + 60
 
 
@@ -646,6 +654,6 @@ def test_a_build_of_a_job_is_waited_for_without_the_right_to_read_it_alone() -> 
     hand, target = at(REPORT)
     running = under_way(hand, target)
     hand.fault = lambda _method, path: Forbidden("no", status=403) if re.search("/build/[^/]+$", path) else None
-    ended = hand.operator.wait(target, running.build.id, seconds=7200)
+    ended = wait(hand.operator, target, running.build.id, seconds=7200)
     assert ended
     assert ended.build.concluded

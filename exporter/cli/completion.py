@@ -1,13 +1,14 @@
-"""Completion of targets and builds in a shell: quick, remembered for a while, and silent whatever goes wrong.
+"""Completion of targets, builds and scopes in a shell: quick, from a cache, and silent whatever goes wrong.
 
-What is remembered are addresses of targets, in the user's cache directory, one file a configuration.
+Everything beyond click is imported when it is needed: a Tab that the cache can answer costs less than 0.2 s.
 """
 
-import hashlib
 import os
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,84 +16,109 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, get_completion_class
 
-from exporter.build import Build
-from exporter.cli.options import PROGRAM, loaded
-from exporter.settings.settings import Settings, Source
+from exporter.build import Outcome
+from exporter.cli import cache
+from exporter.cli.options import PROGRAM
 
 if TYPE_CHECKING:
-    from exporter.operate import Found
+    from exporter.settings.settings import Settings, Source
 
 VARIABLE = "_CI_BUILD_EXPORTER_COMPLETE"
-"""By which click knows that a shell asks."""
-PATIENCE = 1.5
-"""Seconds that whoever pressed the key waits for a provider."""
-FRESH = 600.0
-"""Seconds for which addresses are taken as they were."""
+"""The environment variable by which a shell asks for completion."""
+WAIT_SECONDS = 1.5
+"""How long a Tab waits for a provider."""
+TARGETS_FRESH = 600.0
+"""Seconds after which kept addresses are offered once more, while newer ones are fetched in the background."""
+BUILDS_FRESH = 30.0
+"""Seconds for which kept builds are offered."""
 SUGGESTED = 20
-"""Builds."""
+"""How many builds are offered."""
+ENDED, UNFINISHED = "ended", "unfinished"
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 def complete_address(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The addresses of targets that begin so: remembered, discovered in time, or else those that are configured."""
+    """The addresses of targets: kept ones, else discovered ones, else those in the configuration."""
     with suppress(Exception):
         path = Path(context.params["config_file"])
-        settings = loaded(path)
-        known, fresh = remembered(path)
-        if not fresh:
-            found = discovered(settings)
-            if None not in found:
-                known = [address for addresses in found for address in addresses or ()]
-                remember(path, known)
-            elif not known:
-                for source, addresses in zip(settings.sources, found, strict=True):
-                    known += configured(source) if addresses is None else addresses
-        return [CompletionItem(address) for address in sorted(known) if address.startswith(incomplete)]
+        kept = cache.kept(path, "targets")
+        if kept is None:
+            addresses = _discovered_or_configured(path)
+        else:
+            addresses = list(kept.lines)
+            if kept.age > TARGETS_FRESH:
+                _refresh_in_background(path)
+        return [CompletionItem(address) for address in sorted(addresses) if address.startswith(incomplete)]
     return []
 
 
-def complete_id(holds: Callable[[Build], bool] | None) -> Complete:
-    """What completes the id of a build: the newest of those that hold."""
+def complete_id(state: str = "") -> Complete:
+    """A function that completes the id of a build: the newest, or the newest in a state (`ENDED`, `UNFINISHED`)."""
 
     def complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         with suppress(Exception):
-            # Here and not above: only this asks for builds.
-            from exporter import operate  # noqa: PLC0415
-
-            settings = loaded(Path(context.params["config_file"]))
-            source, target = operate.where(settings, context.params["target"])
-            operator = operate.opened(source, PATIENCE)
-            found: list[Found] = list(operator.builds(target, limit=SUGGESTED).found)
-            builds = [one.build for one in found if holds is None or holds(one.build)]
+            path, address = Path(context.params["config_file"]), context.params["target"]
+            kept = cache.kept(path, "builds", address)
+            lines = list(kept.lines) if kept and kept.age < BUILDS_FRESH else _newest_builds(path, address)
+            builds = [line.split("\t", 2) for line in lines]
             return [
-                CompletionItem(build.id, help=" ".join(filter(None, (build.status, build.branch, build.name))))
-                for build in builds
-                if build.id.startswith(incomplete)
+                CompletionItem(build_id, help=words)
+                for build_id, its_state, words in builds
+                if build_id.startswith(incomplete) and state in {"", its_state}
             ]
         return []
 
     return complete
 
 
-def configured(source: Source) -> list[str]:
-    """The targets that the configuration itself names."""
-    return [target.address for target in source.named_targets()]
+def complete_scope(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The statuses of the target's provider, and the outcomes; before a target is written, those of every source."""
+    words: Sequence[str] = ()
+    with suppress(Exception):
+        path = Path(context.params["config_file"])
+        # Not `context.params`: without the option's value, click stops parsing before it comes to the arguments.
+        target = next((word for word in context.meta.get(PROGRAM, ()) if "/" in word and word[0] != "-"), "")
+        source = target.partition("/")[0]
+        kept = cache.kept(path, "scopes", source)
+        words = kept.lines if kept else _scopes(path, source)
+    return [CompletionItem(word) for word in words or sorted(Outcome) if word.startswith(incomplete)]
 
 
-def discovered(settings: Settings) -> list[list[str] | None]:
-    """The addresses of each source's targets; None of one that was not listed whole and in time."""
-    from exporter import operate  # noqa: PLC0415  # as above
+def remember_targets(config_file: Path, addresses: list[str]) -> None:
+    """Keep the addresses of the targets of a configuration for completion."""
+    cache.keep(config_file, "targets", addresses)
+
+
+def _discovered_or_configured(path: Path) -> list[str]:
+    from exporter.cli.settings_file import loaded
+
+    settings = loaded(path)
+    discovered = _discovered(settings)
+    if None not in discovered:
+        addresses = [address for found in discovered for address in found or ()]
+        remember_targets(path, addresses)
+        return addresses
+    return [
+        address
+        for source, found in zip(settings.sources, discovered, strict=True)
+        for address in ([target.address for target in source.named_targets()] if found is None else found)
+    ]
+
+
+def _discovered(settings: "Settings") -> list[list[str] | None]:
+    """The addresses of each source's targets; None for a source that was not listed as a whole and in time."""
+    from exporter import operate
 
     found: list[list[str] | None] = [None] * len(settings.sources)
 
-    def discover(place: int, source: Source) -> None:
+    def discover(place: int, source: "Source") -> None:
         with suppress(Exception):
-            listed = operate.opened(source, PATIENCE).targets()
+            listed = operate.operator_for(source, WAIT_SECONDS).targets()
             if not listed.faults:
                 found[place] = [target.address for target in listed.targets]
 
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     threads = [
         threading.Thread(target=discover, args=(place, source), daemon=True)
         for place, source in enumerate(settings.sources)
@@ -104,42 +130,53 @@ def discovered(settings: Settings) -> list[list[str] | None]:
     return list(found)
 
 
-def cache(config_file: Path) -> Path:
-    """Where the addresses of a configuration are remembered."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    folder = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
-    name = hashlib.sha256(str(config_file.resolve()).encode()).hexdigest()[:16]
-    return folder / PROGRAM / f"targets-{name}"
+def _refresh_in_background(path: Path) -> None:
+    """Let `targets` keep newer addresses; the shell does not wait for it."""
+    cache.touch(path, "targets")  # the next Tab starts no other
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    subprocess.Popen(  # noqa: S603  # this program itself
+        [sys.executable, "-c", "from exporter.cli.main import main; main()", "targets", f"--config.file={path}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=environment,
+    )
 
 
-def remember(config_file: Path, addresses: list[str]) -> None:
-    """Keep the addresses, for whoever owns the cache directory alone; where they cannot be kept, nothing."""
-    with suppress(OSError):
-        path = cache(config_file)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}")
-        beside.touch(mode=0o600)
-        beside.write_text("".join(f"{line}\n" for line in (_version(config_file), *addresses)), encoding="utf-8")
-        beside.replace(path)
+def _newest_builds(path: Path, address: str) -> list[str]:
+    """The newest builds of a target, a line each: id, state and a description, with tabs between."""
+    from exporter import operate
+    from exporter.cli.settings_file import loaded
+    from exporter.cli.table import printable
+
+    source, reference = operate.reference_of(loaded(path), address)
+    listed = operate.operator_for(source, WAIT_SECONDS).builds(reference.target, limit=SUGGESTED)
+    lines = []
+    for details in listed.builds:
+        build = details.build
+        words = " ".join(filter(None, (build.status, build.branch, build.name)))
+        lines.append("\t".join(map(printable, (build.id, ENDED if build.concluded else UNFINISHED, words))))
+    cache.keep(path, "builds", lines, address)
+    return lines
 
 
-def remembered(config_file: Path) -> tuple[list[str], bool]:
-    """The addresses that are kept of the configuration as it is now, and whether they need not be asked anew."""
-    with suppress(OSError, ValueError):
-        path = cache(config_file)
-        version, *addresses = path.read_text(encoding="utf-8").splitlines()
-        if version == _version(config_file):
-            return addresses, time.time() - path.stat().st_mtime < FRESH
-    return [], False
+def _scopes(path: Path, name: str) -> Sequence[str]:
+    from exporter import operate
+    from exporter.cli.settings_file import loaded
+
+    sources = loaded(path).sources
+    chosen = [source for source in sources if source.name == name] or sources
+    words = sorted({word for source in chosen for word in operate.operator_for(source, 1.0).scope_words()})
+    cache.keep(path, "scopes", words, name)
+    return words
 
 
-def _version(config_file: Path) -> str:
-    stat = config_file.stat()
-    return f"{stat.st_mtime_ns} {stat.st_size}"
+# The shells
 
 
 def script(shell: str, commands: click.Command) -> str:
-    """What a shell runs at its start."""
+    """The script that a shell runs at its start. Raises KeyError for an unknown shell."""
     kind = get_completion_class(shell)
     if kind is None:
         raise KeyError(shell)
@@ -148,7 +185,7 @@ def script(shell: str, commands: click.Command) -> str:
 
 
 class Bash(BashComplete):
-    """Bash takes `--config.file=FILE` for three words; click would take the second for the file."""
+    """Bash splits `--config.file=FILE` into three words; click would take the second for the file."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """The words before the one that is completed, and that one."""

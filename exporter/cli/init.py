@@ -10,7 +10,8 @@ import click
 from exporter import operate
 from exporter.build import Target
 from exporter.cli import progress
-from exporter.cli.options import KNOWN_FAMILIES, PROGRAM, option
+from exporter.cli.options import PROGRAM, option
+from exporter.cli.settings_file import KNOWN_FAMILIES
 from exporter.errors import ConfigError, ExporterError, Refused, SourceError
 from exporter.providers import PROVIDERS
 from exporter.providers.gitlab import GitLabSource
@@ -124,7 +125,7 @@ def tried(settings: Settings) -> list[Target]:
     """What discovery finds; what it need not ask for is read once. Raises a `SourceError` or `Refused`."""
     (source,) = settings.sources
     source.token.read()
-    operator = operate.opened(source, settings.refresh.timeout)
+    operator = operate.operator_for(source, settings.refresh.timeout)
     try:
         with progress.drawn(lambda: progress.Step(f"asking {source.url}")):
             found = operator.targets()

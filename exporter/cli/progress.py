@@ -1,4 +1,4 @@
-"""What goes on while a command takes long: a line on standard error, drawn anew, where that is a terminal."""
+"""The progress of a command that takes long: one line on standard error, redrawn, if that is a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,33 +13,32 @@ from exporter.config.values import show_duration
 if TYPE_CHECKING:
     from exporter.collector import Collector
 
-FRAMES_A_SECOND = 6
+FRAMES_PER_SECOND = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far it is."""
+    """How far a command is."""
 
     words: str
     done: int = 0
     total: int = 0
-    """0: nobody knows."""
+    """0 if it is not known."""
 
 
 @contextmanager
 def drawn(step: Callable[[], Step]) -> Iterator[None]:
-    """Draw how far it is until the end of the block, and then wipe it; elsewhere than on a terminal nothing."""
+    """Draw the progress during the block, and remove it afterwards; without a terminal, draw nothing."""
     if not sys.stderr.isatty():
         yield
         return
-    # Here and not above: where nothing is drawn it need not be loaded.
-    from rich.live import Live  # noqa: PLC0415
-    from rich.progress_bar import ProgressBar  # noqa: PLC0415
-    from rich.spinner import Spinner  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.spinner import Spinner
+    from rich.table import Table
+    from rich.text import Text
 
-    from exporter.cli.table import console  # noqa: PLC0415
+    from exporter.cli.table import console
 
     spinner = Spinner("dots")
 
@@ -54,7 +53,7 @@ def drawn(step: Callable[[], Step]) -> Iterator[None]:
         get_renderable=line,
         console=console(sys.stderr),
         transient=True,
-        refresh_per_second=FRAMES_A_SECOND,
+        refresh_per_second=FRAMES_PER_SECOND,
         redirect_stdout=False,
     ):
         yield
@@ -62,7 +61,7 @@ def drawn(step: Callable[[], Step]) -> Iterator[None]:
 
 @contextmanager
 def reading(collector: "Collector", *, listing_only: bool = False) -> Iterator[None]:
-    """Draw how many targets were found and read."""
+    """Draw how many targets have been found and read."""
 
     def step() -> Step:
         targets = collector.targets()
@@ -70,7 +69,7 @@ def reading(collector: "Collector", *, listing_only: bool = False) -> Iterator[N
             return Step(f"listing targets: {len(targets)} so far")
         read = 0
         for target in targets:
-            with suppress(KeyError):  # it went between the two
+            with suppress(KeyError):  # it was removed in between
                 read += collector.history(target).baseline is not None
         return Step(f"reading: {read} of {len(targets)} targets", read, len(targets))
 
@@ -79,17 +78,32 @@ def reading(collector: "Collector", *, listing_only: bool = False) -> Iterator[N
 
 
 @contextmanager
-def awaiting(build_id: str) -> Iterator[Callable[[Build | None, str], None]]:
-    """Draw how a build goes; what is given is told each look. Elsewhere than on a terminal each step is a line."""
+def build_progress(build_id: str) -> Iterator[Callable[[Build | None, str], None]]:
+    """Draw the status of a build that is waited for; without a terminal, write a line when the status changes.
+
+    The function must be called after each read: with the build, or with None and what went wrong.
+    """
     begun = monotonic()
-    last = ["asked for"]
+    last = ["requested"]
     terminal = sys.stderr.isatty()
 
-    def told(build: Build | None, fault: str) -> None:
-        words = fault if build is None else build.status
+    def told(build: Build | None, error: str) -> None:
+        words = error if build is None else build.status
         if words != last[0] and not terminal:
             sys.stderr.write(f"build {build_id}: {words}\n")
         last[0] = words
 
     with drawn(lambda: Step(f"build {build_id}: {last[0]}, {show_duration(round(monotonic() - begun))}")):
         yield told
+
+
+def problems(build_id: str) -> Callable[[Build | None, str], None]:
+    """A function like that of `build_progress`, which only writes what went wrong, and no line twice in a row."""
+    last = [""]
+
+    def told(_build: Build | None, error: str) -> None:
+        if error and error != last[0]:
+            sys.stderr.write(f"build {build_id}: {error}\n")
+        last[0] = error
+
+    return told

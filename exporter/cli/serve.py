@@ -14,11 +14,12 @@ import structlog
 
 from exporter import __version__
 from exporter.cli import logs
-from exporter.cli.completion import remember
+from exporter.cli.completion import remember_targets
 from exporter.cli.demo import simulated_settings
 from exporter.cli.forecast import forecast
-from exporter.cli.options import both, config_file, loaded, option, seconds, usable
+from exporter.cli.options import config_file, not_a_url, option, seconds
 from exporter.cli.progress import reading
+from exporter.cli.settings_file import both, loaded, usable
 from exporter.collector import Collector
 from exporter.errors import ConfigError
 from exporter.exposition.render import Format
@@ -39,7 +40,11 @@ log = structlog.get_logger()
 
 
 listen_address = option(
-    "web.listen-address", default=":10065", show_default=True, help="HOST:PORT, or :PORT for every address."
+    "web.listen-address",
+    callback=not_a_url,
+    default=":10065",
+    show_default=True,
+    help="HOST:PORT, or :PORT for every address.",
 )
 telemetry_path = option("web.telemetry-path", default="/metrics", show_default=True, help="Where the metrics are.")
 web_config_file = option(
@@ -179,7 +184,7 @@ def targets(config_file: Path) -> None:
     collector.close()
     if any(report.errors for report in collector.reports()):
         sys.exit(1)
-    remember(config_file, addresses)
+    remember_targets(config_file, addresses)
 
 
 def _limit(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Limit | None:
@@ -192,7 +197,7 @@ def _limit(_context: click.Context, _parameter: click.Parameter, text: str | Non
 
 
 @click.command()
-@option("listen", default="127.0.0.1:0", show_default=True, help="HOST:PORT; port 0 is any free one.")
+@option("listen", callback=not_a_url, default="127.0.0.1:0", show_default=True, help="HOST:PORT; port 0: any free one.")
 @option("northflank-projects", type=click.IntRange(0), default=1, show_default=True)
 @option("services", type=click.IntRange(0), default=10, show_default=True, help="Of each Northflank project.")
 @option("jobs", type=click.IntRange(0), default=4, show_default=True, help="Of each Northflank project.")

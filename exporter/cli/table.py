@@ -1,4 +1,4 @@
-"""Builds as a person reads them, in a table or line by line, and as a script does, in JSON."""
+"""Builds for people, as a table or line by line, and for scripts, as JSON."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -8,22 +8,30 @@ import orjson
 
 from exporter.build import FAILED, Build, Outcome, Target
 from exporter.config.values import show_duration
-from exporter.operate import Found
+from exporter.providers.operations import BuildDetails
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 SHORT_SHA: Final = 8
 TIME: Final = "%Y-%m-%d %H:%M:%S"
 SHORT_TIME: Final = "%m-%d %H:%M"
 WIDE: Final = 100
-"""Columns from which there is room for whole times."""
+"""Terminal columns from which there is room for whole times."""
 NARROWEST: Final = 7
-"""Columns of a job or a ref."""
+"""The fewest columns for a job or a ref."""
 WIDEST: Final = 10_000
-"""Columns of what is no terminal: nothing is cut there."""
-SAY_MORE: Final = {Outcome.ALLOWED_FAILURE: "allowed", Outcome.ERROR: "error", Outcome.TIMEOUT: "timeout"}
-"""What a provider's word does not always tell."""
+"""Columns of output that is no terminal: nothing is cut there."""
+GAP: Final = 2
+"""Spaces between two columns."""
+CUT: Final = ("JOB", "REF")
+"""Columns whose text is cut to fit the terminal."""
+LEFT_OUT: Final = ("COMMIT", "QUEUED", "PIPELINE")
+"""Columns that are left out, in this order, on a terminal that is too narrow for all."""
+RIGHT: Final = ("QUEUED", "RAN", "TOOK")
+EXPLAINED: Final = {Outcome.ALLOWED_FAILURE: "allowed", Outcome.ERROR: "error", Outcome.TIMEOUT: "timeout"}
+"""Outcomes that the provider's status does not always say."""
 COLOURS: Final = {
     Outcome.SUCCESS: "green",
     Outcome.EXECUTING: "cyan",
@@ -35,13 +43,13 @@ COLOURS: Final = {
     Outcome.UNKNOWN: "magenta",
     **dict.fromkeys(FAILED, "bold red"),
 }
-"""Never the only sign: the status is there as a word."""
+"""The status is always there as a word, too."""
 
 
 def console(stream: TextIO) -> "Console":
-    """A console: coloured on a terminal where `NO_COLOR` is not set, and elsewhere as wide as it must be."""
-    # Here and not above, and so below: `serve`, completion and JSON do without what takes a tenth of a second.
-    from rich.console import Console  # noqa: PLC0415
+    """A console: coloured on a terminal where `NO_COLOR` is not set, and elsewhere as wide as its text."""
+    # Imported here and below, because JSON needs none of it and it takes a tenth of a second.
+    from rich.console import Console
 
     made = Console(file=stream, highlight=False, emoji=False, markup=False)
     if made.is_terminal and not made.no_color:
@@ -50,36 +58,27 @@ def console(stream: TextIO) -> "Console":
     return Console(file=stream, highlight=False, emoji=False, markup=False, color_system=None, width=width)
 
 
-def show_table(stream: TextIO, builds: Sequence[Found], now: float) -> None:
-    """Write the builds as a table, a line each."""
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def show_table(stream: TextIO, builds: Sequence[BuildDetails], now: float) -> None:
+    """Write builds as a table, a line each."""
+    from rich.table import Table
 
     out = console(stream)
-    lasted = [took(found.build, now) for found in builds]
-    named = any(found.build.name for found in builds)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("ID", no_wrap=True)
-    table.add_column("STATUS", no_wrap=True)
-    narrow = out.width < WIDE
-    job_width, ref_width = _widths(out.width, builds, lasted)
-    if named:
-        table.add_column("JOB", no_wrap=True, overflow="ellipsis", max_width=job_width)
-    table.add_column("REF", no_wrap=True, overflow="ellipsis", max_width=ref_width)
-    table.add_column("COMMIT", no_wrap=True)
-    table.add_column("CREATED" if narrow else f"CREATED ({zone(now)})", no_wrap=True)
-    table.add_column("TOOK", no_wrap=True, justify="right")
-    for found, duration in zip(builds, lasted, strict=True):
-        build = found.build
-        cells = (
-            Text(printable(build.id)),
-            Text(standing(build), style=COLOURS.get(build.outcome, "")),
-            *((Text(_job(build)),) if named else ()),
-            Text(printable(found.ref or "-")),
-            Text(printable(build.sha[:SHORT_SHA]) or "-"),
-            Text(local(build.created_at, SHORT_TIME if narrow else TIME)),
-            Text(duration),
+    columns = _columns(builds, now, narrow=out.width < WIDE)
+    for name in LEFT_OUT:
+        if _width(columns) + NARROWEST * len(columns.keys() & set(CUT)) > out.width:
+            columns.pop(name, None)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    room = _room(columns, out.width)
+    for name in columns:
+        title = f"CREATED ({zone(now)})" if name == "CREATED" and out.width >= WIDE else name
+        table.add_column(
+            title,
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=room.get(name),
+            justify="right" if name in RIGHT else "left",
         )
+    for cells in zip(*columns.values(), strict=True):
         table.add_row(*cells)
     with out.capture() as captured:
         out.print(table)
@@ -87,25 +86,25 @@ def show_table(stream: TextIO, builds: Sequence[Found], now: float) -> None:
     stream.writelines(f"{line}\n" for line in (lines if out.is_terminal else map(str.rstrip, lines)))
 
 
-def show_one(stream: TextIO, target: Target, found: Found, now: float) -> None:
-    """Write a build line by line; what is not known has no line."""
-    from rich.text import Text  # noqa: PLC0415
+def show_one(stream: TextIO, target: Target, details: BuildDetails, now: float) -> None:
+    """Write a build line by line, without lines for what is not known."""
+    from rich.text import Text
 
-    out, build = console(stream), found.build
+    out, build = console(stream), details.build
     lines = {
         "target": target.address,
         "id": build.id,
-        "run": build.run if build.run != build.id else "",
-        "status": standing(build),
-        "why": found.message or "",
+        "pipeline" if details.pipeline else "run": build.run if build.run != build.id else "",
+        "status": status_text(build),
+        "why": details.message or "",
         "job": _job(build),
-        "ref": found.ref or "",
+        "ref": details.ref or "",
         "commit": build.sha,
         "created": f"{local(build.created_at)} {zone(build.created_at)}",
         "started": local(build.started_at) if build.started_at else "",
         "concluded": local(build.concluded_at) if build.concluded_at else "",
-        "took": took(build, now),
-        "page": found.url or "",
+        **({"queued": queued(build, now), "ran": ran(build, now)} if details.starts else {"took": took(build, now)}),
+        "page": details.url or "",
     }
     for name, value in lines.items():
         if value:
@@ -113,9 +112,9 @@ def show_one(stream: TextIO, target: Target, found: Found, now: float) -> None:
             out.print(Text.assemble((f"{name:<10}", "bold"), (printable(value), style)), soft_wrap=True)
 
 
-def as_json(target: Target, found: Found) -> dict[str, Any]:
-    """The build as a script reads it; the keys are always the same, what is not known is null."""
-    build = found.build
+def as_json(target: Target, details: BuildDetails) -> dict[str, Any]:
+    """The build as JSON: the keys are always the same, and what is not known is null."""
+    build = details.build
     return {
         "target": target.address,
         "id": build.id,
@@ -123,7 +122,7 @@ def as_json(target: Target, found: Found) -> dict[str, Any]:
         "status": build.status,
         "outcome": str(build.outcome),
         "concluded": build.concluded,
-        "ref": found.ref,
+        "ref": details.ref,
         "branch": build.branch,
         "sha": build.sha or None,
         "name": build.name or None,
@@ -131,45 +130,60 @@ def as_json(target: Target, found: Found) -> dict[str, Any]:
         "created_at": iso(build.created_at),
         "started_at": iso(build.started_at),
         "concluded_at": iso(build.concluded_at),
-        "latency_seconds": None if build.latency is None else round(build.latency, 3),
-        "message": found.message,
-        "url": found.url,
+        "latency_seconds": _rounded(build.latency),
+        "queue_latency_seconds": _rounded(build.started_at and build.started_at - build.created_at),
+        "execution_seconds": _rounded(build.running),
+        "message": details.message,
+        "url": details.url,
     }
 
 
 def json_text(value: dict[str, Any] | Iterable[dict[str, Any]]) -> str:
     """JSON, indented."""
-    told = value if isinstance(value, dict) else list(value)
-    return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()
+    return orjson.dumps(value if isinstance(value, dict) else list(value), option=orjson.OPT_INDENT_2).decode()
 
 
-def one_line(target: Target, found: Found) -> str:
-    """What a question calls a build: `build 42 of gitlab/project/shop/web (failed, main, 1a2b3c4d, test/unit)`."""
-    build = found.build
-    words = (build.status, found.ref or "", build.sha[:SHORT_SHA], _job(build))
+def summary(target: Target, details: BuildDetails) -> str:
+    """The build in a question: `build 42 of gitlab/project/shop/web (failed, main, 1a2b3c4d, test/unit)`."""
+    build = details.build
+    words = (build.status, details.ref or "", build.sha[:SHORT_SHA], _job(build))
     return printable(f"build {build.id} of {target.address} ({', '.join(filter(None, words))})")
 
 
-def standing(build: Build) -> str:
-    """The provider's word, and ours where it says more: `failed (allowed)`, `crashed (error)`."""
-    more = SAY_MORE.get(build.outcome)
+def status_text(build: Build) -> str:
+    """The provider's status, with the outcome if that says more: `failed (allowed)`, `crashed (error)`."""
+    more = EXPLAINED.get(build.outcome)
     return printable(build.status) + (f" ({more})" if more else "")
 
 
 def took(build: Build, now: float) -> str:
-    """From creation to conclusion; `2m30s…` up to now where it has not concluded."""
+    """The time from creation to the end; `2m30s…` until now if the build has not ended."""
     if build.latency is not None:
         return show_duration(round(build.latency))
-    return "" if build.concluded else f"{show_duration(max(0, round(now - build.created_at)))}…"
+    return "" if build.concluded or build.outcome is Outcome.WAITING else _so_far(build.created_at, now)
+
+
+def queued(build: Build, now: float) -> str:
+    """The time from creation to the start; empty if the build waits for a person or an earlier stage."""
+    if build.started_at is not None:
+        return show_duration(round(build.started_at - build.created_at))
+    return _so_far(build.created_at, now) if build.unfinished else ""
+
+
+def ran(build: Build, now: float) -> str:
+    """The time from the start to the end; empty if the build never started."""
+    if build.running is not None:
+        return show_duration(round(build.running))
+    return "" if build.concluded or build.started_at is None else _so_far(build.started_at, now)
 
 
 def local(seconds: float, form: str = TIME) -> str:
-    """A time in the zone of whoever reads it."""
+    """A time in the reader's time zone."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime(form)
 
 
 def zone(seconds: float) -> str:
-    """The name of that zone then."""
+    """The name of the reader's time zone at a time."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().tzname() or "local"
 
 
@@ -181,24 +195,57 @@ def iso(seconds: float | None) -> str | None:
 
 
 def printable(text: str) -> str:
-    """A provider's text without what could move a terminal's cursor."""
+    """The text with a replacement character for each that could move a terminal's cursor."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def _widths(width: int, builds: Sequence[Found], lasted: Sequence[str]) -> tuple[int, int]:
-    """How wide the jobs and the refs may be, so that all else stays whole on a narrow terminal."""
-    rest = (
-        max(len(found.build.id) for found in builds)
-        + max(6, *(len(standing(found.build)) for found in builds))
-        + SHORT_SHA
-        + len(local(0.0, SHORT_TIME if width < WIDE else TIME))
-        + max(4, *map(len, lasted))
-        + 12  # between the columns
-    )
-    ref = max(len(found.ref or "") for found in builds)
-    job = max(len(_job(found.build)) for found in builds)
-    ref = min(ref, max(NARROWEST, (width - rest) // 3 if job else width - rest))
-    return max(NARROWEST, width - rest - ref), max(NARROWEST, ref)
+def _columns(builds: Sequence[BuildDetails], now: float, *, narrow: bool) -> "dict[str, list[Text]]":
+    """The cells of each column that has something to show."""
+    from rich.text import Text
+
+    form = SHORT_TIME if narrow else TIME
+    starts = any(details.starts for details in builds)
+    columns = {
+        "ID": [printable(details.build.id) for details in builds],
+        "STATUS": [status_text(details.build) for details in builds],
+        "JOB": [_job(details.build) for details in builds],
+        "PIPELINE": [printable(details.pipeline or "") for details in builds],
+        "REF": [printable(details.ref or "-") for details in builds],
+        "COMMIT": [printable(details.build.sha[:SHORT_SHA]) or "-" for details in builds],
+        "CREATED": [local(details.build.created_at, form) for details in builds],
+        "QUEUED": [queued(details.build, now) if starts else "" for details in builds],
+        "RAN": [ran(details.build, now) if starts else "" for details in builds],
+        "TOOK": ["" if starts else took(details.build, now) for details in builds],
+    }
+    optional = {"JOB", "PIPELINE", *(("TOOK",) if starts else ("QUEUED", "RAN"))}
+    cells = {
+        name: [Text(text) for text in texts] for name, texts in columns.items() if any(texts) or name not in optional
+    }
+    for cell, details in zip(cells["STATUS"], builds, strict=True):
+        cell.stylize(COLOURS.get(details.build.outcome, ""))
+    return cells
+
+
+def _width(columns: "dict[str, list[Text]]") -> int:
+    """The width of the table without the text of the columns that can be cut."""
+    widths = [max(len(name), *map(len, cells)) for name, cells in columns.items() if name not in CUT]
+    return sum(widths) + GAP * (len(columns) - 1)
+
+
+def _room(columns: "dict[str, list[Text]]", width: int) -> dict[str, int]:
+    """The most columns of a terminal for each column that can be cut: the refs get a third at most."""
+    left = width - _width(columns)
+    ref = min(max(map(len, columns["REF"])), left // 3 if "JOB" in columns else left)
+    ref = max(NARROWEST, ref)
+    return {"JOB": max(NARROWEST, left - ref), "REF": ref}
+
+
+def _so_far(since: float, now: float) -> str:
+    return f"{show_duration(max(0, round(now - since)))}…"
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _job(build: Build) -> str:

@@ -1,8 +1,25 @@
-"""What an operator does by hand: look at builds, cancel and retry them. Nothing that serves imports it."""
+"""What an operator does by hand: list builds, show them and their logs, cancel and retry them.
 
-from exporter.operate.address import where
-from exporter.operate.changes import Found
-from exporter.operate.changing import cancel, cancelable, retry, retryable
-from exporter.operate.operator import Operator, Seen, opened
+Nothing that serves imports this package.
+"""
 
-__all__ = ["Found", "Operator", "Seen", "cancel", "cancelable", "opened", "retry", "retryable", "where"]
+from exporter.operate.address import reference_of, target_of
+from exporter.operate.changing import cancel, check_cancelable, check_retryable, retry
+from exporter.operate.operator import BuildList, Operator, operator_for
+from exporter.operate.waiting import follow, wait
+from exporter.providers.operations import BuildDetails
+
+__all__ = [
+    "BuildDetails",
+    "BuildList",
+    "Operator",
+    "cancel",
+    "check_cancelable",
+    "check_retryable",
+    "follow",
+    "operator_for",
+    "reference_of",
+    "retry",
+    "target_of",
+    "wait",
+]

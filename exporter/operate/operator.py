@@ -1,78 +1,66 @@
-"""What an operator asks of one source: builds of a scope or a commit, one build, and its end."""
+"""Reads of one source for an operator: its targets, builds of a scope or a commit, one build, its log."""
 
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from exporter.build import Build, Target
-from exporter.errors import (
-    BadPayload,
-    Forbidden,
-    NotFound,
-    RateLimited,
-    Refused,
-    SourceError,
-    Unreachable,
-)
+from exporter.errors import BadPayload, Forbidden, NotFound, Refused, SourceError
+from exporter.http.fetch import Fetch
 from exporter.http.wire import Answer, Reading, Request, T, decode, identifier, inner
 from exporter.operate.address import unknown_target
-from exporter.operate.changes import Changes, Found
-from exporter.operate.gitlab import GitLabChanges
-from exporter.operate.northflank import NorthflankChanges
-from exporter.operate.scope import scope_of
-from exporter.polling.state import fetch_of
-from exporter.polling.workers import Flight, drive
-from exporter.providers import Discovery, Provider, provider_of
+from exporter.operate.operations import operations_of
+from exporter.operate.scope import scope_of, scope_words
+from exporter.providers import Discovery, Page, Provider, provider_of
+from exporter.providers.operations import BuildDetails, FailedRun
 from exporter.settings.settings import Source
 
-CHANGES: Final[Mapping[str, Callable[[Any], Changes]]] = MappingProxyType(
-    {"northflank": NorthflankChanges, "gitlab": GitLabChanges}
-)
-"""From the configuration's word to what changes something at a source of that provider."""
-
 SHA: Final = re.compile(r"[0-9a-f]{7,64}")
-MOST_PAGES: Final = 10
-"""Of 100 builds, in a list that is sifted."""
-SHORTEST_PAUSE, LONGEST_PAUSE = 2.0, 30.0
-"""Seconds between two looks at a build that is waited for."""
-PAUSE_UNTOLD = 60.0
-"""Seconds to leave a provider alone that says "too many" and not for how long."""
-UNSEEN = 3
-"""Looks at a new build that may find nothing: ids are given before they become visible."""
+PAGES: Final = 10
+"""The most pages of 100 builds that are read to find the builds of a scope."""
 
 
 class Connection(Protocol):
-    """What answers requests, or raises a `SourceError`."""
+    """A connection to a source's server."""
 
     def __call__(self, request: Request, *, method: str = "GET", body: bytes | None = None) -> Answer:
-        """Answer one request."""
+        """The answer to one request. Raises `SourceError`."""
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A list of builds as it was asked for."""
+class BuildList:
+    """The builds that were asked for."""
 
-    found: tuple[Found, ...]
-    more: bool = False
-    """Whether it was given up before its end with fewer builds than were wanted."""
+    builds: tuple[BuildDetails, ...]
+    incomplete: bool = False
+    """Whether the search ended before there were as many as wanted, because too many builds were read."""
 
 
-def opened(source: Source, timeout: float) -> "Operator":
-    """The operator's hand at a source; each request takes at most `timeout` seconds."""
-    return Operator(source, partial(fetch_of, source, lambda _: None, timeout, time.time))
+def operator_for(source: Source, timeout: float) -> "Operator":
+    """An operator at a source; each request takes at most `timeout` seconds."""
+    provider = provider_of(source)
+    connect = partial(
+        Fetch,
+        source=source.name,
+        url=source.url,
+        headers=lambda: provider.headers(source.token.read()),
+        observe=lambda _: None,
+        timeout=timeout,
+        ca_file=source.tls.ca_file,
+        insecure_skip_verify=source.tls.insecure_skip_verify,
+    )
+    return Operator(source, connect)
 
 
 class Operator:
-    """What can be asked and done at one source. `connect` opens a connection; `clock` and `sleep` are of seconds."""
+    """Reads at one source. `connect` opens a connection; `clock` and `sleep` count seconds."""
 
     def __init__(
         self,
@@ -83,105 +71,125 @@ class Operator:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.provider: Provider = provider_of(source)
-        self.changes = CHANGES[source.provider](self.provider)
+        self.operations = operations_of(source)
         self.connect = connect
+        self.clock = clock
+        self.sleep = sleep
         self._fetch = connect()
-        self._clock = clock
-        self._sleep = sleep
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._fetch.close()
 
-    # What is asked
-
     def targets(self) -> Discovery:
-        """What discovery finds."""
-        return self._driven(self.provider.discover(), {})
+        """The targets that discovery finds."""
+        return self.driven(self.provider.discover())
 
-    def builds(self, target: Target, *, scope: tuple[str, ...] = (), commit: str = "", limit: int = 20) -> Seen:
-        """The newest builds, of a scope and of a commit where they are given."""
+    def scope_words(self) -> list[str]:
+        """The words that a scope may have."""
+        return scope_words(self.provider, self.operations.scope_words)
+
+    # Lists
+
+    def builds(  # noqa: PLR0913  # a filter each
+        self,
+        target: Target,
+        *,
+        scope: tuple[str, ...] = (),
+        commit: str = "",
+        run: str = "",
+        branch: str = "",
+        limit: int = 20,
+    ) -> BuildList:
+        """The newest builds: of a scope, of a commit or else a run, and of a branch, where these are not empty."""
         if commit and not SHA.fullmatch(commit := commit.lower()):
-            raise Refused(f'"{commit}" is no commit: give the sha, or 7 characters of its beginning at least')
-        wanted = scope_of(self.provider, self.changes.words, scope)
+            raise Refused(f'"{commit}" is not a commit: write its sha, or at least the first 7 characters of it')
+        wanted = scope_of(self.provider, self.operations.scope_words, scope)
         records: dict[str, Mapping[str, Any]] = {}
-        found: list[Build] = []
-        cursor = None
+
+        def holds(build: Build) -> bool:
+            return wanted.holds(build) and branch in {"", build.branch}
+
+        what = f"commit {commit}" if commit else f"pipeline {run}" if run else ""
         try:
             if commit:
-                page = self._driven(self.changes.of_commit(target, commit, wanted.asked, limit), records)
-                found += filter(wanted.holds, page.builds)
-                cursor = page.cursor
-            for _ in range(0 if commit else MOST_PAGES):
-                size = 100 if scope else min(100, limit - len(found))
-                page = self._driven(self.provider.builds(target, size, cursor, wanted.asked), records)
-                found += filter(wanted.holds, page.builds)
-                cursor = page.cursor
-                if cursor is None or len(found) >= limit:
-                    break
+                page = self.driven(self.operations.builds_of_commit(target, commit, wanted.requested, limit), records)
+            elif run:
+                page = self.driven(self.operations.builds_of_run(target, run, wanted.requested, limit), records)
+            else:
+                filtered = bool(scope or branch)
+                page = self._newest(target, wanted.requested, limit, records, holds if filtered else None)
         except NotFound as error:
-            raise self._not_found(target, error, f"has no commit {commit}" if commit else "") from error
+            raise self._not_found(target, error, what) from error
         except Forbidden as error:
-            raise without(error, self.changes.reading_right(target)) from error
-        given_up = cursor is not None and len(found) < limit
-        return Seen(tuple(self.found(build, records) for build in found[:limit]), more=given_up)
+            raise missing_permission(error, self.operations.read_permission(target)) from error
+        found = [build for build in page.builds if holds(build)]
+        details = tuple(self.details(build, records) for build in found[:limit])
+        return BuildList(details, incomplete=page.cursor is not None and len(found) < limit)
 
-    def build(self, target: Target, build_id: str) -> Found:
-        """One build. Raises `Refused` where there is none of that id."""
+    def _newest(
+        self,
+        target: Target,
+        statuses: tuple[str, ...],
+        limit: int,
+        records: dict[str, Mapping[str, Any]],
+        holds: Callable[[Build], bool] | None,
+    ) -> Page:
+        """The newest builds that hold (None: all do), with a cursor if the search ended before the list did."""
+        found: list[Build] = []
+        cursor = None
+        for _ in range(PAGES):
+            size = 100 if holds else min(100, limit - len(found))
+            page = self.driven(self.provider.builds(target, size, cursor, statuses), records)
+            found += filter(holds, page.builds) if holds else page.builds
+            cursor = page.cursor
+            if cursor is None or len(found) >= limit:
+                break
+        return Page(tuple(found), cursor)
+
+    def last_failed_run(self, target: Target, branch: str = "") -> tuple[FailedRun, BuildList] | None:
+        """The newest run that is failed now, and the builds that made it fail; None if there is none."""
+        records: dict[str, Mapping[str, Any]] = {}
+        try:
+            failed = self.driven(self.operations.last_failed_run(target, branch), records)
+        except NotFound as error:
+            raise self._not_found(target, error, "") from error
+        except Forbidden as error:
+            raise missing_permission(error, self.operations.read_permission(target)) from error
+        if failed is None:
+            return None
+        return failed, BuildList(tuple(self.details(build, records) for build in failed.builds))
+
+    # One build
+
+    def build(self, target: Target, build_id: str) -> BuildDetails:
+        """One build. Raises `Refused` if the target has no build with that id."""
         if identifier(build_id) is None:
-            raise Refused(f'"{build_id}" can be no id of a build')
+            raise Refused(f'"{build_id}" cannot be the id of a build')
         try:
             return self.single(target, build_id)
         except NotFound as error:
-            raise self._not_found(target, error, f"has no build {build_id}") from error
+            raise self._not_found(target, error, f"build {build_id}") from error
         except Forbidden as error:
             if self.provider.single(target):
-                raise without(error, self.changes.reading_right(target)) from error
-        # One build of this target takes more than a right to read; the list does not.
-        seen = self.builds(target, limit=100 * MOST_PAGES)
-        for found in seen.found:
-            if found.build.id == build_id:
-                return found
-        raise Refused(f"{target.address} has no build {build_id} among its newest {len(seen.found)}")
+                raise missing_permission(error, self.operations.read_permission(target)) from error
+        # One build of this target takes more than the permission to read; the list does not.
+        newest = self.builds(target, limit=100 * PAGES).builds
+        for details in newest:
+            if details.build.id == build_id:
+                return details
+        raise Refused(f"{target.address} has no build {build_id} among its newest {len(newest)}")
 
-    def wait(
-        self,
-        target: Target,
-        build_id: str,
-        *,
-        seconds: float,
-        told: Callable[[Build | None, str], None] = lambda _build, _fault: None,
-    ) -> Found | None:
-        """The build once it has concluded; None where it has not within `seconds`.
+    def single(self, target: Target, build_id: str) -> BuildDetails:
+        """One build, by the provider's call for a single build. Raises `SourceError`."""
+        records: dict[str, Mapping[str, Any]] = {}
+        page = self.driven(self.provider.build(target, build_id), records)
+        if not page.builds:
+            raise BadPayload(f"answered a build that makes no sense ({page.rejected[0].reason})")
+        return self.details(page.builds[0], records)
 
-        `told` is called after each look, with the build or with what went wrong: neither an allowance that is used up
-        nor a provider that is away ends the waiting.
-        """
-        begun, unseen = self._clock(), 0
-        while True:
-            pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, (self._clock() - begun) / 20))
-            try:
-                found = self._single_or_listed(target, build_id)
-                told(found.build, "")
-                if found.build.concluded:
-                    return found
-            except RateLimited as error:
-                pause = PAUSE_UNTOLD if error.retry_after is None else max(SHORTEST_PAUSE, error.retry_after)
-                told(None, f"the allowance is used up: asking again in {pause:.0f} s")
-            except NotFound as error:
-                unseen += 1
-                if unseen > UNSEEN:
-                    raise Refused(f"build {build_id} is not to be found: {error}") from error
-            except (Unreachable, BadPayload) as error:
-                told(None, str(error))
-            left = begun + seconds - self._clock()
-            if left <= 0:
-                return None
-            self._sleep(min(pause, left))
-            if pause > left:
-                return None
-
-    def _single_or_listed(self, target: Target, build_id: str) -> Found:
+    def single_or_listed(self, target: Target, build_id: str) -> BuildDetails:
+        """One build, from the list if the token may only read that."""
         try:
             return self.single(target, build_id)
         except Forbidden:
@@ -189,41 +197,54 @@ class Operator:
                 raise
             return self.build(target, build_id)
 
-    def single(self, target: Target, build_id: str) -> Found:
-        """One build as the provider's call for one gives it."""
-        records: dict[str, Mapping[str, Any]] = {}
-        page = self._driven(self.provider.build(target, build_id), records)
-        if not page.builds:
-            raise BadPayload(f"answered a build that makes no sense ({page.rejected[0].reason})")
-        return self.found(page.builds[0], records)
+    def log(self, target: Target, build_id: str, *, ended: bool = True) -> list[str]:
+        """The lines of a build's log. Raises `Refused` if the provider has no logs or no such build.
 
-    # How it is asked
+        If the build has not `ended`, a last line that can still grow is left out.
+        """
+        self.operations.check_has_logs(target)
+        try:
+            return self.operations.log_lines(self.driven(self.operations.log(target, build_id)), ended=ended)
+        except NotFound as error:
+            raise self._not_found(target, error, f"build {build_id}") from error
+        except Forbidden as error:
+            raise missing_permission(error, self.operations.read_permission(target)) from error
 
-    def found(self, build: Build, records: Mapping[str, Mapping[str, Any]]) -> Found:
-        """The build with what the record of its id says beyond it."""
-        return self.changes.found(build, records.get(build.id, {}))
+    # Requests
 
-    def _driven(self, reading: Reading[T], records: dict[str, Mapping[str, Any]]) -> T:
-        """What the reading gives; the records in its answers are added to `records`, by id."""
+    def details(self, build: Build, records: Mapping[str, Mapping[str, Any]]) -> BuildDetails:
+        """The build together with its record among these."""
+        return self.operations.details(build, records.get(build.id, {}))
 
-        def fetched(request: Request) -> Answer:
-            answer = self._fetch(request)
-            records.update(records_in(answer))
-            return answer
+    def driven(self, reading: Reading[T], records: dict[str, Mapping[str, Any]] | None = None) -> T:
+        """The result of a reading. The records of builds in the answers are added to `records`, by id."""
+        step: Callable[[], Request] = partial(next, reading)
+        while True:
+            try:
+                request = step()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            try:
+                answer = self._fetch(request)
+            except SourceError as error:
+                step = partial(reading.throw, error)
+                continue
+            if records is not None:
+                records.update(records_in(answer))
+            step = partial(reading.send, answer)
 
-        return drive(reading, fetched, nullcontext(), Flight())
-
-    def _not_found(self, target: Target, error: NotFound, else_said: str) -> Exception:
-        """What is not there: the target, or what is asked of it."""
+    def _not_found(self, target: Target, error: NotFound, what: str) -> Exception:
+        """The error for a missing target, or for a missing part of it (`what`)."""
         if error.status == HTTPStatus.GONE or (error.status or 404) < HTTPStatus.BAD_REQUEST:
             return error
         try:
-            self._driven(self.provider.builds(target, 1), {})
+            self.driven(self.provider.builds(target, 1))
         except NotFound:
             return unknown_target(target, self._addresses())
         except SourceError:
             return error
-        return Refused(f"{target.address} {else_said}") if else_said else error
+        return Refused(f"{target.address} has no {what}") if what else error
 
     def _addresses(self) -> list[str]:
         try:
@@ -232,22 +253,22 @@ class Operator:
             return []
 
 
-def without(error: Forbidden, right: str) -> Forbidden:
-    """The same refusal, with the right that the token lacks."""
+def missing_permission(error: Forbidden, permission: str) -> Forbidden:
+    """The same error, with the permission that the token needs."""
     said = str(error).partition(": the token")[0]
-    return Forbidden(f"{said}: the token needs {right}", status=error.status)
+    return Forbidden(f"{said}: the token needs {permission}", status=error.status)
 
 
 def records_in(answer: Answer) -> dict[str, Mapping[str, Any]]:
-    """The records of builds in an answer, by id, whichever provider's it is; none where it makes no sense."""
+    """The records of builds in an answer of any provider, by id; empty for anything else."""
     try:
-        told = decode(answer)
+        value = decode(answer)
     except BadPayload:
         return {}
-    if isinstance(told, dict):
-        data = inner(told, "data")
-        told = data.get("builds", [data]) if data else [told]
-    records = told if isinstance(told, list) else []
+    if isinstance(value, dict):
+        data = inner(value, "data")
+        value = data.get("builds", [data]) if data else [value]
+    records = value if isinstance(value, list) else []
     return {
         build_id: record
         for record in records

@@ -1,4 +1,4 @@
-"""Which builds an operator wants to see: by the provider's status, by our outcome, or by a common word. Pure."""
+"""`--scope`: which builds to list, by the provider's status, by outcome, or by a common word. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,41 +11,50 @@ from exporter.providers import Provider
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Builds with one of these statuses or outcomes; without any, all."""
+    """Builds with one of these statuses or outcomes; an empty scope has every build."""
 
     statuses: frozenset[str] = frozenset()
     outcomes: frozenset[Outcome] = frozenset()
-    asked: tuple[str, ...] = ()
-    """The provider's statuses that it can be asked for; without any it is asked for all."""
+    requested: tuple[str, ...] = ()
+    """The statuses to request from the provider; empty: request every build, and filter here."""
 
     def holds(self, build: Build) -> bool:
-        """Whether the build is among them."""
+        """Whether the build is in the scope."""
         return not (self.statuses or self.outcomes) or build.status in self.statuses or build.outcome in self.outcomes
 
 
 def scope_of(provider: Provider, common: Mapping[str, frozenset[Outcome]], words: Iterable[str]) -> Scope:
-    """The scope of these words: a status comes before an outcome of the same name. Raises `Refused`."""
+    """The scope of these words. A word that is a status and an outcome means the status. Raises `Refused`."""
     wanted = {word.strip().lower() for word in words}
-    known = {status for status, _ in provider.vocabulary}
-    statuses = frozenset(wanted & known)
+    statuses = frozenset(wanted & _statuses(provider))
     outcomes: set[Outcome] = set()
-    for word in sorted(wanted - known):
+    for word in sorted(wanted - statuses):
         if word in common:
             outcomes |= common[word]
         elif word in set(Outcome):
             outcomes.add(Outcome(word))
         else:
-            raise _unknown(word, [*sorted(known), *sorted({*common, *Outcome} - known)])
-    asked = set(statuses)
+            raise _unknown(word, scope_words(provider, common))
+    requested = set(statuses)
     for outcome in outcomes:
         of_outcome = {status for status, its in provider.vocabulary if its is outcome}
         if not of_outcome:
             return Scope(statuses, frozenset(outcomes))
-        asked |= of_outcome
-    return Scope(statuses, frozenset(outcomes), tuple(sorted(asked)))
+        requested |= of_outcome
+    return Scope(statuses, frozenset(outcomes), tuple(sorted(requested)))
+
+
+def scope_words(provider: Provider, common: Iterable[str]) -> list[str]:
+    """Every word that `--scope` accepts: the provider's statuses, then the others."""
+    statuses = _statuses(provider)
+    return [*sorted(statuses), *sorted({*common, *Outcome} - statuses)]
+
+
+def _statuses(provider: Provider) -> set[str]:
+    return {status for status, _ in provider.vocabulary}
 
 
 def _unknown(word: str, known: list[str]) -> Refused:
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    meant = f'did you mean "{near[0]}"? K' if near else "k"
-    return Refused(f'"{word}" is no scope; {meant}nown are {", ".join(known)}')
+    similar = get_close_matches(word, known, n=1, cutoff=0.6)
+    suggestion = f'did you mean "{similar[0]}"? The' if similar else "the"
+    return Refused(f'"{word}" is not a scope; {suggestion} scopes are {", ".join(known)}')
