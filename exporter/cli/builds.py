@@ -65,8 +65,8 @@ def builds() -> None:
     shell_complete=complete_scope,
     help="Only builds with this status or outcome; can be repeated.",
 )
-@option("branch", default="", help="Only builds of this branch.")
-@option("commit", default="", help="Only builds of this commit; 7 characters of the sha are enough.")
+@option("branch", help="Only builds of this branch.")
+@option("commit", help="Only builds of this commit; 7 characters of the sha are enough.")
 @option("failed-last", is_flag=True, help="Only the builds that made the last failed run fail.")
 @option("limit", "-n", type=click.IntRange(1, 1000), default=20, show_default=True, help="The most builds to list.")
 @output
@@ -75,8 +75,8 @@ def list_builds(  # noqa: PLR0913  # an option each
     config_file: Path,
     target: str,
     scope: tuple[str, ...],
-    branch: str,
-    commit: str,
+    branch: str | None,
+    commit: str | None,
     failed_last: bool,
     limit: int,
     output: str,
@@ -86,14 +86,14 @@ def list_builds(  # noqa: PLR0913  # an option each
         raise click.UsageError("--failed-last cannot be combined with --scope or --commit.")
     with operator_at(config_file, target) as (operator, reference):
         if failed_last:
-            list_last_failed(operator, reference.target, branch, limit, output)
+            list_last_failed(operator, reference.target, branch or "", limit, output)
             return
         listed = operator.builds(
             reference.target,
             scope=scope,
             commit=commit or reference.commit,
             run=reference.run,
-            branch=branch,
+            branch=branch or "",
             limit=limit,
         )
     write_builds(output, reference.target, listed.builds)

@@ -135,7 +135,7 @@ def _refresh_in_background(path: Path) -> None:
     cache.touch(path, "targets")  # the next Tab starts no other
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     subprocess.Popen(  # noqa: S603  # this program itself
-        [sys.executable, "-c", "from exporter.cli.main import main; main()", "targets", f"--config.file={path}"],
+        [sys.executable, "-m", "exporter", "targets", f"--config.file={path}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
