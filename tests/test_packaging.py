@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pages import ROOT
 
 from exporter import __version__
@@ -25,7 +27,7 @@ NOT_OF_THE_TREE = shutil.ignore_patterns(".git", ".venv*", "node_modules", ".ima
 
 def build(source: Path, destination: Path) -> None:
     """Build the source distribution, and the wheel from it, without an index."""
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", destination, source]
+    command: list[str | Path] = [sys.executable, "-m", "build", "--no-isolation", "--outdir", destination, source]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
@@ -93,7 +95,7 @@ def test_the_source_distribution_has_what_its_tests_need(built: tuple[Path, Path
 )
 def test_the_checks_of_packages_find_nothing(built: tuple[Path, Path], check: list[str]) -> None:
     artefacts = [wheel(built[0])] if check[0] == "check_wheel_contents" else [wheel(built[0]), sdist(built[0])]
-    command = [sys.executable, "-m", *check, *artefacts]
+    command: list[str | Path] = [sys.executable, "-m", *check, *artefacts]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "warning" not in ended.stdout.lower()
@@ -104,7 +106,10 @@ def metadata(built: tuple[Path, Path]) -> tuple[dict[str, list[str]], str]:
     with zipfile.ZipFile(wheel(built[0])) as archive:
         text = archive.read(f"{NAME}.dist-info/METADATA").decode()
     message = HeaderParser().parsestr(text)
-    return {name: [str(one) for one in message.get_all(name, [])] for name in message.keys()}, message.get_payload()  # noqa: SIM118
+    fields: dict[str, list[str]] = {}
+    for name, value in message.items():
+        fields.setdefault(name, []).append(str(value))
+    return fields, str(message.get_payload())
 
 
 def test_every_link_and_picture_of_the_description_leads_to_the_repository_at_this_version(
@@ -151,3 +156,29 @@ def test_it_runs_as_a_module() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert __version__ in ended.stdout
+
+
+def locked(name: str) -> dict[str, str]:
+    """The version of each package in a lock; each has hashes."""
+    text = (ROOT / "locks" / name).read_text()
+    found = {}
+    for name_and_version, rest in re.findall(r"^(\S+==[^\s;]+)(.*(?:\n {4}.*)*)", text, re.MULTILINE):
+        package, _, version = name_and_version.partition("==")
+        assert "--hash=sha256:" in rest, name_and_version
+        found[package] = version
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [
+        ("run.txt", PROJECT["dependencies"]),
+        ("build.txt", tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]),
+    ],
+)
+def test_the_locks_have_what_pyproject_toml_wants(lock: str, wanted: list[str]) -> None:
+    versions = locked(lock)
+    for requirement in map(Requirement, wanted):
+        version = versions.get(canonicalize_name(requirement.name))
+        assert version, f"{lock} lacks {requirement.name}: make locks"
+        assert requirement.specifier.contains(version), f"{lock} has {requirement.name} {version}: make locks"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -172,3 +173,24 @@ def test_nothing_but_the_runtime_is_in_it(demo: Container) -> None:
     left = "import pathlib as p; print(*(n for n in {} if p.Path(n).exists()))"
     traces = ("/source", "/wheels", "/build", "/root/.cache", "/run/secrets/pip.conf", "/usr/bin/cc", "/usr/bin/gcc")
     assert demo.python(left.format(traces), options=("--user=0",)) == ""
+
+
+def test_every_module_is_compiled_once_and_bears_no_time(demo: Container) -> None:
+    """Byte code with time stamps would differ between two builds, and byte code beside it would be there twice."""
+    program = """
+import pathlib as p
+folder = p.Path("/opt/ci-build-exporter/lib")
+compiled = list(folder.rglob("*.pyc"))
+print(len(list(folder.rglob("*.py"))), len(compiled), {int.from_bytes(one.read_bytes()[4:8], "little") for one in compiled})
+"""
+    modules, compiled, flags = demo.python(program).split(maxsplit=2)
+    assert (modules, flags) == (compiled, "{1}"), "1: by hash, and not checked"
+
+
+def test_the_packages_are_those_of_the_lock(demo: Container) -> None:
+    program = (
+        "import importlib.metadata as m; print(*(d.metadata['Name'] + '==' + d.version for d in m.distributions()))"
+    )
+    locked = set(re.findall(r"^(\S+==[^\s;]+)", (ROOT / "locks" / "run.txt").read_text(), re.MULTILINE))
+    installed = {name.lower().replace("_", "-") for name in demo.python(program).split()}
+    assert installed - locked == {f"ci-build-exporter=={__version__}"}
