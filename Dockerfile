@@ -7,7 +7,6 @@ FROM ${BASE} AS build
 ENV PIP_CONFIG_FILE=/run/secrets/pip.conf \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
-    PIP_NO_COMPILE=1 \
     PIP_ONLY_BINARY=:all: \
     PIP_REQUIRE_HASHES=1 \
     PIP_ROOT_USER_ACTION=ignore
@@ -19,13 +18,14 @@ RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
     python3 -m venv /build && \
     python3 -m venv --without-pip /opt/ci-build-exporter && \
     /build/bin/python -m pip install --requirement locks/build.txt && \
-    /build/bin/python -m pip --python /opt/ci-build-exporter/bin/python install --requirement locks/run.txt
+    /build/bin/python -m pip --python /opt/ci-build-exporter/bin/python \
+      install --no-compile --requirement locks/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 # The only byte code is written here. It bears no time stamps, so that two builds are alike.
 RUN PIP_REQUIRE_HASHES=0 /build/bin/python -m pip wheel --no-build-isolation --no-deps --no-index --wheel-dir /wheels . && \
     PIP_REQUIRE_HASHES=0 /build/bin/python -m pip --python /opt/ci-build-exporter/bin/python \
-      install --no-deps --no-index --find-links /wheels ci-build-exporter && \
+      install --no-compile --no-deps --no-index --find-links /wheels ci-build-exporter && \
     /opt/ci-build-exporter/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/ci-build-exporter/lib
 
 FROM ${BASE}

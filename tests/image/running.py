@@ -181,7 +181,8 @@ def test_every_module_is_compiled_once_and_bears_no_time(demo: Container) -> Non
 import pathlib as p
 folder = p.Path("/opt/ci-build-exporter/lib")
 compiled = list(folder.rglob("*.pyc"))
-print(len(list(folder.rglob("*.py"))), len(compiled), {int.from_bytes(one.read_bytes()[4:8], "little") for one in compiled})
+flags = {int.from_bytes(one.read_bytes()[4:8], "little") for one in compiled}
+print(len(list(folder.rglob("*.py"))), len(compiled), flags)
 """
     modules, compiled, flags = demo.python(program).split(maxsplit=2)
     assert (modules, flags) == (compiled, "{1}"), "1: by hash, and not checked"
