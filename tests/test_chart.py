@@ -4,13 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from charts import CASES, CHART, HELMS, ROOT, case, refusal, rendered, run
+from charts import CASES, CHART, ROOT, case, refusal, rendered, run
 from real import NODE_MODULES, node_package
 
 import exporter
@@ -20,8 +21,8 @@ from helm import schema
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-BEYOND_VALUES = {"enabled", "global", "resources.claims"}
-"""The first two are what a chart that has this one as a dependency may give it."""
+BEYOND_VALUES = {"enabled", "resources.claims"}
+"""The first is what a chart that has this one as a dependency may give it."""
 README = (CHART / "README.md").read_text()
 
 MISSPELT = {
@@ -53,22 +54,14 @@ MISSPELT = {
 """A misspelt key at every level, and in every sort of value."""
 
 
-@pytest.mark.parametrize("helm", HELMS or [None])
 @pytest.mark.parametrize("values", [CHART / "values.yaml", *CASES], ids=lambda path: path.stem)
-def test_lint_finds_nothing(values: Path, helm: Path | None) -> None:
-    ended = run("lint", "--strict", CHART, f"--values={values}", helm=helm)
+def test_lint_finds_nothing(values: Path) -> None:
+    ended = run("lint", "--strict", CHART, f"--values={values}")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "[WARNING]" not in ended.stdout
 
 
-@pytest.mark.parametrize("values", CASES, ids=lambda path: path.stem)
-def test_every_helm_renders_the_same(values: Path) -> None:
-    first = rendered(values).by_name()
-    assert all(rendered(values, helm=other).by_name() == first for other in HELMS[1:])
-
-
-@pytest.mark.parametrize("helm", HELMS or [None])
-def test_a_misspelt_key_is_refused_at_every_level(helm: Path | None, tmp_path: Path) -> None:
+def test_a_misspelt_key_is_refused_at_every_level(tmp_path: Path) -> None:
     files = []
     for key, values in MISSPELT.items():
         files.append(tmp_path / f"{key}.yaml")
@@ -79,7 +72,7 @@ def test_a_misspelt_key_is_refused_at_every_level(helm: Path | None, tmp_path: P
     for names, options in [(set(MISSPELT) - {file.stem for file in alone}, together)] + [
         ({file.stem}, [f"--values={file}"]) for file in alone
     ]:
-        ended = run("template", CHART, *options, helm=helm)
+        ended = run("template", CHART, *options)
         assert ended.returncode != 0
         for name in names:
             assert re.search(rf"\b{name}\b.*not allowed|not allowed.*\b{name}\b|{name}.*not match", ended.stderr), name
@@ -140,7 +133,22 @@ def test_the_chart_has_the_rules_and_the_dashboards_of_the_project() -> None:
 def test_the_version_is_that_of_the_exporter() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == exporter.__version__
-    assert rendered(case("demo")).container["image"] == f"ci-build-exporter:{exporter.__version__}"
+    assert chart["version"] == exporter.__version__
+    image = f"ghcr.io/ci-build-exporter/ci-build-exporter:{exporter.__version__}"
+    assert rendered(case("demo")).container["image"] == image
+    (published,) = yaml.safe_load(chart["annotations"]["artifacthub.io/images"])
+    assert published["image"] == image
+
+
+def test_the_addresses_are_those_of_the_project() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    source = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    assert [chart["home"]] == chart["sources"] == [source]
+    links = yaml.safe_load(chart["annotations"]["artifacthub.io/links"])
+    assert all(link["url"].startswith(f"{source}/") for link in links)
+    for address in (chart["icon"], *(link["url"] for link in links)):
+        _, _, path = address.partition("/main/")
+        assert not path or (ROOT / path).is_file(), address
 
 
 def test_the_readme_has_the_values_as_their_comments_describe_them(tmp_path: Path) -> None:
@@ -174,10 +182,17 @@ def test_a_scrape_may_take_longer_than_a_read_and_ends_before_the_next() -> None
     assert Refresh().timeout + 0.5 < timeout < interval
 
 
+NOTHING_TO_READ = "config.sources names nothing to read: give it a source, or set demo=true to try without any"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "config.sources names nothing to read: give it a source, or set demo=true to try without any"),
+        (["--set=secrets.gitlab=token"], NOTHING_TO_READ),
+        (["--set=existingSecrets[0].name=tokens"], NOTHING_TO_READ),
+        (["--set=config.window.builds=10"], NOTHING_TO_READ),
+        (["--set=webConfigSecret.name=web"], NOTHING_TO_READ),
+        (["--set=demo=true,httpRoute.enabled=true"], "httpRoute.parentRefs names no Gateway"),
         (["--set=demo=true,ingress.enabled=true"], "ingress.hosts names no host"),
         (
             ["--set=demo=true,prometheusRule.enabled=true,prometheusRule.disabledAlerts={CIBuildBrokn}"],
@@ -198,6 +213,7 @@ def test_a_package_has_what_it_needs_and_no_more(tmp_path: Path) -> None:
     listed = subprocess.run(["tar", "-tf", package], capture_output=True, text=True, check=True).stdout
     assert "files/alerts.yaml" in listed
     assert "/ci/" not in listed
+    assert "templates/tests/ready.yaml" in listed
     assert rendered(case("demo"), chart=package).by_name() == rendered(case("demo")).by_name()
 
 
@@ -209,7 +225,9 @@ def test_it_can_be_a_dependency_that_is_switched_on(tmp_path: Path) -> None:
     (parent / "Chart.yaml").write_text(yaml.safe_dump(chart))
     values = tmp_path / "values.yaml"
     values.write_text("global: {imageRegistry: r.example.com}\nci-build-exporter: {enabled: true, demo: true}\n")
-    assert rendered(values, chart=parent).container["args"][0] == "demo"
+    container = rendered(values, chart=parent).container
+    assert container["args"][0] == "demo"
+    assert container["image"].startswith("r.example.com/ci-build-exporter/")
 
 
 def told_after(tmp_path: Path, name: str, *options: str) -> str:
@@ -252,3 +270,13 @@ def test_the_notes_tell_the_next_two_commands_and_where_deliveries_go(tmp_path: 
     assert forward.endswith(" && kubectl --namespace ci port-forward service/builds 10065:80")
     assert ask == "curl --silent http://localhost:10065/metrics | grep -E '^ci_build_(source|target)_up'"
     assert "gitlab: https://builds.example.com/webhooks/gitlab" in told
+
+
+def test_without_any_values_the_demo_is_served_and_the_notes_say_so(tmp_path: Path) -> None:
+    bare, demo = rendered(case("default")), rendered(CHART / "values.yaml", "--set=demo=true")
+    assert bare.by_name() == demo.by_name()
+    told = told_after(tmp_path, "default")
+    assert told.lstrip().startswith(
+        "The exporter serves its demo: a simulated Northflank and GitLab. To read your own builds, set config.sources."
+    )
+    assert "set config.sources" not in told_after(tmp_path, "demo")

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ from exporter.web.web_config import read
 from exporter.web.web_file import WebFile
 
 OF_THE_OPERATOR = "monitoring.coreos.com/v1"
+OF_THE_GATEWAYS = "gateway.networking.k8s.io/v1"
 KUBERNETES = ["1.25.0", "1.37.0"]
 """The oldest that Chart.yaml names, and the newest."""
-TYPES = "@kubernetes-models/prometheus-operator"
+TYPES = {OF_THE_OPERATOR: "@kubernetes-models/prometheus-operator", OF_THE_GATEWAYS: "@kubernetes-models/gateway-api"}
+"""The npm packages with the types of what is not Kubernetes' own, which know every key."""
 ALL = pytest.mark.parametrize("values", CASES, ids=lambda path: path.stem)
+UNCONFIGURED = {case("demo"), case("default")}
 CONFIGURED = pytest.mark.parametrize(
-    "values", [path for path in CASES if path != case("demo")], ids=lambda path: path.stem
+    "values", [path for path in CASES if path not in UNCONFIGURED], ids=lambda path: path.stem
 )
 
 
@@ -35,7 +39,7 @@ CONFIGURED = pytest.mark.parametrize(
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_every_manifest_is_one_that_kubernetes_takes(values: Path, version: str) -> None:
     for manifest in rendered(values).manifests:
-        if manifest["apiVersion"] != OF_THE_OPERATOR:
+        if manifest["apiVersion"] not in (OF_THE_OPERATOR, OF_THE_GATEWAYS):
             kubernetes_validate.validate(manifest, version, strict=True)
 
 
@@ -43,13 +47,16 @@ def test_the_oldest_kubernetes_is_that_of_the_chart() -> None:
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"] == f">={KUBERNETES[0]}-0"
 
 
-def faults_of_the_operators(manifests: list[Manifest], tmp_path: Path) -> str:
-    """What TypeScript says of them as the operator's types, which know every key."""
+def faults_of_types(manifests: list[Manifest], tmp_path: Path) -> str:
+    """What TypeScript says of manifests of the Prometheus operator and of the Gateway API."""
     node_package("typescript")
-    node_package(TYPES)
+    for package in TYPES.values():
+        node_package(package)
     (tmp_path / "node_modules").symlink_to(NODE_MODULES)
-    lines = [f'import type * as v1 from "{TYPES}/{OF_THE_OPERATOR}";']
-    lines += [f"export const _{i}: v1.I{one['kind']} = {json.dumps(one)};" for i, one in enumerate(manifests)]
+    groups = list(TYPES)
+    lines = [f'import type * as v{i} from "{TYPES[group]}/{group}";' for i, group in enumerate(groups)]
+    for i, one in enumerate(manifests):
+        lines.append(f"export const _{i}: v{groups.index(one['apiVersion'])}.I{one['kind']} = {json.dumps(one)};")
     (tmp_path / "manifests.ts").write_text("\n".join(lines))
     options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "esnext"]
     command: list[str | Path] = [NODE_MODULES / ".bin" / "tsc", *options, "manifests.ts"]
@@ -57,10 +64,10 @@ def faults_of_the_operators(manifests: list[Manifest], tmp_path: Path) -> str:
     return ended.stdout + ended.stderr
 
 
-def test_every_manifest_for_the_operator_is_of_its_types(tmp_path: Path) -> None:
-    manifests = [one for values in CASES for one in rendered(values).manifests if one["apiVersion"] == OF_THE_OPERATOR]
-    assert {one["kind"] for one in manifests} == {"ServiceMonitor", "PrometheusRule"}
-    assert faults_of_the_operators(manifests, tmp_path) == ""
+def test_every_manifest_for_the_operator_and_for_gateways_is_of_their_types(tmp_path: Path) -> None:
+    manifests = [one for values in CASES for one in rendered(values).manifests if one["apiVersion"] in TYPES]
+    assert {one["kind"] for one in manifests} == {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"}
+    assert faults_of_types(manifests, tmp_path) == ""
 
 
 def test_a_key_that_the_operator_does_not_know_would_be_found(tmp_path: Path) -> None:
@@ -69,7 +76,7 @@ def test_a_key_that_the_operator_does_not_know_would_be_found(tmp_path: Path) ->
         "kind": "ServiceMonitor",
         "spec": {"selector": {}, "endpoints": [{"prt": "a"}]},
     }
-    assert "'\"prt\"' does not exist" in faults_of_the_operators([monitor], tmp_path)
+    assert "'\"prt\"' does not exist" in faults_of_types([monitor], tmp_path)
 
 
 @CONFIGURED
@@ -297,6 +304,11 @@ def test_whatever_selects_the_pods_or_the_service_selects_them(values: Path) -> 
         assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
         assert monitor["spec"]["namespaceSelector"]["matchNames"] == [service["metadata"]["namespace"]]
         assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+    for monitor in found.of("PodMonitor"):
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= found.pod["metadata"]["labels"].items()
+        assert monitor["spec"]["podMetricsEndpoints"][0]["port"] == found.container["ports"][0]["name"]
+    test = found.one("Pod")
+    assert not any(selector.items() <= test["metadata"]["labels"].items() for selector in selectors)
 
 
 def test_an_ingress_lets_deliveries_in_and_nothing_else() -> None:
@@ -304,6 +316,66 @@ def test_an_ingress_lets_deliveries_in_and_nothing_else() -> None:
     paths = [path for rule in rules for path in rule["http"]["paths"]]
     assert {(path["path"], path["pathType"]) for path in paths} == {("/webhooks/", "Prefix")}
     assert [rule["host"] for rule in rules] == ["builds.example.com", "builds.example.org"]
+
+
+def test_an_http_route_lets_deliveries_in_and_nothing_else() -> None:
+    found = rendered(case("everything"))
+    spec = found.one("HTTPRoute")["spec"]
+    (rule,) = spec["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/webhooks/"}}]
+    service = found.one("Service")
+    expected = {"name": service["metadata"]["name"], "port": service["spec"]["ports"][0]["port"]}
+    assert rule["backendRefs"] == [expected]
+
+
+def test_a_pod_monitor_scrapes_as_the_service_monitor_does() -> None:
+    found = rendered(case("everything"))
+    service, pod = (found.one(kind)["spec"] for kind in ("ServiceMonitor", "PodMonitor"))
+    assert service.pop("targetLabels") == ["scrape"]
+    assert pod.pop("podMetricsEndpoints") == service.pop("endpoints")
+    assert pod == service
+    limits = {key for key in service if key.endswith("Limit")}
+    assert limits == {
+        "bodySizeLimit",
+        "sampleLimit",
+        "targetLimit",
+        "labelLimit",
+        "labelNameLengthLimit",
+        "labelValueLengthLimit",
+    }
+
+
+def test_one_registry_of_a_parent_chart_is_that_of_every_image() -> None:
+    found = rendered(case("everything"))
+    images = {found.container["image"], found.one("Pod")["spec"]["containers"][0]["image"]}
+    assert images == {"mirror.example.com/ci-build-exporter/ci-build-exporter:0.1.0-1"}
+
+
+def asked_by_helm_test(values: Path, address: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """What the pod of `helm test` does, at another address."""
+    pod = rendered(values, *options).one("Pod")
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    (container,) = pod["spec"]["containers"]
+    (program,) = container["args"]
+    changed, count = re.subn(r"(https?://)[^/]+/", rf"\g<1>{address}/", program)
+    assert count == 1
+    command = [sys.executable, "-c", changed.replace("range(30)", "range(1)")]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_helm_test_passes_once_the_exporter_is_ready(tmp_path: Path) -> None:
+    options = "--set=webConfig.tls_server_config.client_auth_type=NoClientCert"
+    Authority().issue(tmp_path, "127.0.0.1")
+    (tmp_path / "web.yaml").write_text("tls_server_config: {cert_file: tls.crt, key_file: tls.key}\n")
+    with simulating(demo_world()) as simulator:
+        with serving(settings(northflank(simulator))) as exporter:
+            eventually(lambda: exporter.ask("/-/ready").status == 200)
+            address = exporter.url.partition("://")[2]
+            assert asked_by_helm_test(case("two-sources"), address).returncode == 0
+            assert asked_by_helm_test(case("web-config"), address, options).returncode != 0, "that is no TLS"
+        with serving(settings(northflank(simulator)), web=WebFile(tmp_path / "web.yaml")) as exporter:
+            address = exporter.url.partition("://")[2]
+            eventually(lambda: asked_by_helm_test(case("web-config"), address, options).returncode == 0)
 
 
 def test_nobody_is_let_in_or_out_but_those_who_are_named() -> None:

@@ -18,7 +18,7 @@
 
 {{- define "ci-build-exporter.image" -}}
 {{- with .Values.image }}
-{{- with .registry }}{{ . }}/{{ end }}{{ .repository }}
+{{- with default .registry $.Values.global.imageRegistry }}{{ . }}/{{ end }}{{ .repository }}
 {{- if .digest }}@{{ .digest }}{{ else }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
 {{- end }}
 {{- end }}
@@ -94,6 +94,16 @@ annotations:
 {{- end }}
 {{- end }}
 {{- toYaml $probe }}
+{{- end }}
+
+{{- /* Whether the demo is served: where it is asked for, or where nothing is configured at all. */ -}}
+{{- define "ci-build-exporter.demo" -}}
+{{- if .Values.demo }}true
+{{- else if not .Values.config.sources }}
+{{- if or (omit .Values.config "sources") (include "ci-build-exporter.hasSecrets" .) (include "ci-build-exporter.webConfigSecret" .) }}
+{{- fail "config.sources names nothing to read: give it a source, or set demo=true to try without any" }}
+{{- end }}true
+{{- end }}
 {{- end }}
 
 {{- define "ci-build-exporter.hasSecrets" -}}
