@@ -45,8 +45,9 @@ test-versions:  ## run the tests on each supported Python that is here, and say 
 	done; \
 	if [ -n "$$missing" ]; then echo "not here, so not tested: Python$$missing"; fi
 
-dashboards: $(VENV)/.develops  ## write the JSON of mixin/dashboards from its Python
+dashboards: $(VENV)/.develops  ## write the JSON of mixin/dashboards from its Python, and mixin/mixin.libsonnet
 	$(BIN)/python -m mixin.dashboards
+	$(BIN)/python -m mixin.jsonnet
 
 chart: $(VENV)/.develops tests/node_modules/.installed  ## write what the chart has of the rest: rules, dashboards, schema, README's tables
 	cp mixin/alerts.yaml mixin/rules.yaml $(CHART)/files/

@@ -1,0 +1,357 @@
+// Written by `make dashboards` from alerts.yaml and rules.yaml. README.md describes how to use it.
+{
+  _config+:: {
+    selector: '',  // added to every selector of the exporter's metrics, for example 'job="ci-builds"'
+    defaultBranches: "main|master",  // a regular expression
+    runbookUrl: "https://github.com/ci-build-exporter/ci-build-exporter/blob/main/",  // what stands before docs/runbook.md
+    failingRuns: 5,  // CIBuildFailingRepeatedly: failed runs in a row
+    successRatioFall: 0.2,  // CIBuildSuccessRatioFallen: fall of the success ratio below its week
+    latencyFactor: 2,  // CIBuildLatencyDoubled: how many times slower than in its week
+    latencySeconds: 60,  // CIBuildLatencyDoubled: seconds slower than in its week
+    stuckSeconds: 3600,  // CIBuildStuck: age of an unfinished build
+    flakyCommits: 5,  // CIBuildFlaky: commits on which a build both failed and succeeded
+    flakyShare: 0.05,  // CIBuildFlaky: the same as a share of the builds
+    overdueFactor: 2,  // CIBuildOverdue: how many times longer than the longest pause
+    staleSeconds: 1800,  // CIBuildTargetStale: time since a target was read, without webhooks
+    allowanceShare: 0.1,  // CIBuildAllowanceNearlyUsed: what is left of the rate limit
+  },
+  _settings:: $._config {
+    first: if $._config.selector == '' then '' else $._config.selector + ', ',
+    alone: if $._config.selector == '' then '' else '{' + $._config.selector + '}',
+  },
+  prometheusAlerts+:: { groups+: [
+    {
+      "name": "ci-build-exporter-builds",
+      "rules": [
+        {
+          "alert": "CIBuildDefaultBranchBroken",
+          "expr": "max without (instance, pod) (\n  ci_build_last_success{%(first)sbranch=~\"%(defaultBranches)s\"}\n  unless ignoring (branch, build_name, build_stage) replica:ci_build_target_up:cut_off\n) == 0" % $._settings,
+          "for": "10m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}): {{ $labels.branch }} is broken",
+            "description": "The latest finished run on {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} failed. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} It is build {{ . | first | label \"build_id\" }} of commit {{ . | first | label \"sha\" }}. {{- end }} {{- with printf \"ci_build_broken_since_timestamp_seconds{%s}\" $of | query }} Broken since {{ . | first | value | humanizeTimestamp }}. {{- end }}",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuilddefaultbranchbroken",
+          },
+        },
+        {
+          "alert": "CIBuildFailingRepeatedly",
+          "expr": "max without (instance, pod) (\n  ci_build_consecutive_failures{%(first)sbranch!=\"other\"}\n  unless ignoring (branch, build_name, build_stage) replica:ci_build_target_up:cut_off\n) >= %(failingRuns)g" % $._settings,
+          "for": "5m",
+          "labels": {
+            "severity": "critical",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}): {{ $labels.branch }} failed {{ $value }} times in a row",
+            "description": "The last {{ $value }} runs on {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} failed. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} The newest is build {{ . | first | label \"build_id\" }} of commit {{ . | first | label \"sha\" }}. {{- end }}",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildfailingrepeatedly",
+          },
+        },
+        {
+          "alert": "CIBuildSuccessRatioFallen",
+          "expr": "branch:ci_build_window_success_ratio:week - branch:ci_build_window_success_ratio:of_many > %(successRatioFall)g" % $._settings,
+          "for": "30m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}): {{ $labels.branch }} succeeds less often than last week",
+            "description": "The success ratio of {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} is {{ printf \"%.2f\" $value }} below its mean of last week. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} Build {{ . | first | label \"build_id\" }} of commit {{ . | first | label \"sha\" }} failed last. {{- end }}",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildsuccessratiofallen",
+          },
+        },
+        {
+          "alert": "CIBuildLatencyDoubled",
+          "expr": "branch:ci_build_conclude_latency_seconds:p90_of_many > %(latencyFactor)g * branch:ci_build_conclude_latency_seconds:p90_week and branch:ci_build_conclude_latency_seconds:p90_of_many - branch:ci_build_conclude_latency_seconds:p90_week > %(latencySeconds)g" % $._settings,
+          "for": "30m",
+          "labels": {
+            "severity": "info",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}): builds of {{ $labels.branch }} take twice as long as last week",
+            "description": "Nine of ten successful builds of {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} conclude within {{ $value | humanizeDuration }}, more than twice as long as last week. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"branch:ci_build_conclude_latency_seconds:p90_week{%s}\" $of | query }} There it was {{ . | first | value | humanizeDuration }}. {{- end }}",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildlatencydoubled",
+          },
+        },
+        {
+          "alert": "CIBuildStuck",
+          "expr": "branch:ci_build_unfinished_seconds:max > %(stuckSeconds)g unless branch:ci_build_unfinished_seconds:max <= 3 * branch:ci_build_conclude_latency_seconds:p90" % $._settings,
+          "for": "10m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}): a build of {{ $labels.branch }} is stuck",
+            "description": "A build of {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} is still unfinished after {{ $value | humanizeDuration }}. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"branch:ci_build_conclude_latency_seconds:p90{%s}\" $of | query }} Nine of ten successful ones end within {{ . | first | value | humanizeDuration }}. {{- end }}",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildstuck",
+          },
+        },
+        {
+          "alert": "CIBuildFlaky",
+          "expr": "sum without (branch) (max without (instance, pod) (ci_build_window_flaky_commits%(alone)s)) >= %(flakyCommits)g and sum without (branch) (max without (instance, pod) (ci_build_window_flaky_commits%(alone)s)) > %(flakyShare)g * sum without (branch) (branch:ci_build_window_decided_builds:sum)" % $._settings,
+          "for": "1h",
+          "labels": {
+            "severity": "info",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}): builds are flaky",
+            "description": "On {{ $value }} commits in the windows of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} the same build both failed and succeeded. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"topk(1, ci_build_window_flaky_commits{%s})\" $of | query }} Most of them are of branch {{ . | first | label \"branch\" }}. {{- end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} Build {{ . | first | label \"build_id\" }} of commit {{ . | first | label \"sha\" }} failed last. {{- end }}",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildflaky",
+          },
+        },
+        {
+          "alert": "CIBuildOverdue",
+          "expr": "branch:ci_build_pause_seconds:current > %(overdueFactor)g * branch:ci_build_pause_seconds:longest and branch:ci_build_pause_seconds:current > 6 * 3600" % $._settings,
+          "for": "30m",
+          "labels": {
+            "severity": "info",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}): no build of {{ $labels.branch }} for longer than usual",
+            "description": "The newest build of {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} was created {{ $value | humanizeDuration }} ago, more than twice the longest pause of the last two weeks.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildoverdue",
+          },
+        },
+      ],
+    },
+    {
+      "name": "ci-build-exporter-reading",
+      "rules": [
+        {
+          "alert": "CIBuildTargetUnreadable",
+          "expr": "max without (instance, pod) (ci_build_target_up%(alone)s) == 0" % $._settings,
+          "for": "15m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}) cannot be read",
+            "description": "The builds of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} cannot be read. The metrics of all its branches show old data.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildtargetunreadable",
+          },
+        },
+        {
+          "alert": "CIBuildTargetStale",
+          "expr": "time() - max without (instance, pod) (ci_build_target_refresh_timestamp_seconds%(alone)s) > %(staleSeconds)g unless (\n  time() - max without (instance, pod) (ci_build_target_refresh_timestamp_seconds%(alone)s) <= 9000\n  and ignoring (project, kind, target) source:ci_build_source_webhook_events:increase7h\n)" % $._settings,
+          "for": "10m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}) has not been read for a long time",
+            "description": "The builds of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} were last known to be current {{ $value | humanizeDuration }} ago. The metrics of all its branches are as old.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildtargetstale",
+          },
+        },
+        {
+          "alert": "CIBuildsMissed",
+          "expr": "max without (instance, pod) (\n  increase(ci_build_target_errors_total{%(first)sreason=\"missed\"}[1h]) > 0\n  or (ci_build_target_errors_total{%(first)sreason=\"missed\"} unless ci_build_target_errors_total%(alone)s offset 1h)\n) > 0" % $._settings,
+          "for": "1m",
+          "labels": {
+            "severity": "info",
+          },
+          "annotations": {
+            "summary": "{{ $labels.target }} ({{ $labels.source }}): there were more new builds than one read can follow",
+            "description": "Between two reads there were more new builds of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} than one read can follow. The counters of its branches are too low.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildsmissed",
+          },
+        },
+        {
+          "alert": "CIBuildSourceDown",
+          "expr": "max without (instance, pod) (ci_build_source_up%(alone)s) == 0 or (\n  max without (instance, pod, project, kind, target) (ci_build_target_up%(alone)s) == 0\n  and count without (project, kind, target) (max without (instance, pod) (ci_build_target_up%(alone)s)) > 1\n)" % $._settings,
+          "for": "10m",
+          "labels": {
+            "severity": "critical",
+          },
+          "annotations": {
+            "summary": "{{ $labels.source }} cannot be read at all",
+            "description": "Source {{ $labels.source }} cannot be read. The metrics of all its targets and branches show old data, and builds that fail now are not seen.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildsourcedown",
+          },
+        },
+        {
+          "alert": "CIBuildReplicaCutOff",
+          "expr": "min without (instance, pod) (ci_build_source_up%(alone)s) == 0 and max without (instance, pod) (ci_build_source_up%(alone)s) == 1" % $._settings,
+          "for": "30m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "One replica cannot read {{ $labels.source }}, although another can",
+            "description": "A replica of the exporter cannot read source {{ $labels.source }}, although another one can. Its metrics of these targets and branches show old data.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildreplicacutoff",
+          },
+        },
+        {
+          "alert": "CIBuildAllowanceNearlyUsed",
+          "expr": "max without (instance, pod) (ci_build_source_ratelimit_remaining%(alone)s) / max without (instance, pod) (ci_build_source_ratelimit_limit%(alone)s) < %(allowanceShare)g" % $._settings,
+          "for": "10m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.source }}: {{ $value | humanizePercentage }} of the rate limit is left",
+            "description": "{{ $value | humanizePercentage }} of the requests that the provider of source {{ $labels.source }} allows in a period are left. The exporter uses less than half of them by default, so something else uses the token too.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildallowancenearlyused",
+          },
+        },
+        {
+          "alert": "CIBuildSourceResting",
+          "expr": "max without (instance, pod) (ci_build_source_resting%(alone)s) == 1" % $._settings,
+          "for": "15m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.source }} is waiting: its rate limit is used up",
+            "description": "The provider of source {{ $labels.source }} refuses requests until the rate limit is reset. The metrics of its targets and branches are getting old.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildsourceresting",
+          },
+        },
+      ],
+    },
+    {
+      "name": "ci-build-exporter-itself",
+      "rules": [
+        {
+          "alert": "CIBuildExporterDown",
+          "expr": "max without (instance, pod) (up and on (job, instance) last_over_time(ci_build_exporter_build_info%(alone)s[7d])) == 0" % $._settings,
+          "for": "5m",
+          "labels": {
+            "severity": "critical",
+          },
+          "annotations": {
+            "summary": "No replica of {{ $labels.job }} answers scrapes",
+            "description": "No replica of the CI build exporter {{ $labels.job }} answers scrapes. There is no data about any target and branch.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildexporterdown",
+          },
+        },
+        {
+          "alert": "CIBuildExporterAbsent",
+          "expr": "absent(\n  max without (instance, pod) (up and on (job, instance) last_over_time(ci_build_exporter_build_info%(alone)s[7d]))\n)" % $._settings,
+          "for": "15m",
+          "labels": {
+            "severity": "critical",
+          },
+          "annotations": {
+            "summary": "Prometheus scrapes no CI build exporter",
+            "description": "Prometheus has scraped no CI build exporter within the last week. There is no data about any target and branch.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildexporterabsent",
+          },
+        },
+        {
+          "alert": "CIBuildConfigReloadFailed",
+          "expr": "min without (instance, pod) (ci_build_exporter_config_last_reload_successful%(alone)s) == 0" % $._settings,
+          "for": "5m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.job }} runs with an old configuration",
+            "description": "The new configuration of {{ $labels.job }} has a fault, so the earlier one is still in use. Targets and branches that the new one adds are not read.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildconfigreloadfailed",
+          },
+        },
+        {
+          "alert": "CIBuildTargetsHidden",
+          "expr": "max without (instance, pod) (ci_build_exporter_hidden_targets%(alone)s) > 0" % $._settings,
+          "for": "15m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.job }} hides {{ $value }} targets",
+            "description": "To stay within metrics.max_series, {{ $labels.job }} shows only ci_build_target_up for {{ $value }} targets. No alert can fire for their branches.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildtargetshidden",
+          },
+        },
+        {
+          "alert": "CIBuildSeriesFolded",
+          "expr": "max without (instance, pod) (ci_build_exporter_folded_series%(alone)s) > 0" % $._settings,
+          "for": "1h",
+          "labels": {
+            "severity": "info",
+          },
+          "annotations": {
+            "summary": "{{ $labels.job }} folds branches",
+            "description": "To stay within metrics.max_series, {{ $labels.job }} shows all branches of some targets as other, {{ $value }} series fewer. No alert can fire for their main and master.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildseriesfolded",
+          },
+        },
+      ],
+    },
+  ] },
+  prometheusRules+:: { groups+: [
+    {
+      "name": "ci-build-exporter-window",
+      "rules": [
+        {
+          "record": "replica:ci_build_target_up:cut_off",
+          "expr": "ci_build_target_up%(alone)s == 0 and ignoring (instance, pod) ci_build_target_up%(alone)s == 1" % $._settings,
+        },
+        {
+          "record": "branch:ci_build_window_decided_builds:sum",
+          "expr": "sum without (status, outcome) (\n  max without (instance, pod) (ci_build_window_builds{%(first)soutcome=~\"success|failure|error|timeout\"})\n)" % $._settings,
+        },
+        {
+          "record": "branch:ci_build_window_success_ratio:of_many",
+          "expr": "max without (instance, pod) (ci_build_window_success_ratio%(alone)s) and branch:ci_build_window_decided_builds:sum >= 20" % $._settings,
+        },
+        {
+          "record": "branch:ci_build_conclude_latency_seconds:p90",
+          "expr": "histogram_quantile(0.9,\n  max without (instance, pod, outcome) (ci_build_conclude_latency_seconds_bucket{%(first)soutcome=\"success\"})\n)" % $._settings,
+        },
+        {
+          "record": "branch:ci_build_conclude_latency_seconds:p90_of_many",
+          "expr": "branch:ci_build_conclude_latency_seconds:p90 and max without (instance, pod, outcome) (ci_build_conclude_latency_seconds_gcount{%(first)soutcome=\"success\"}) >= 20" % $._settings,
+        },
+        {
+          "record": "branch:ci_build_unfinished_seconds:max",
+          "expr": "max without (instance, pod) (\n  ci_build_target_refresh_timestamp_seconds%(alone)s\n  - ignoring (branch, build_name, build_stage) group_right ()\n  ci_build_oldest_unfinished_created_timestamp_seconds%(alone)s\n  unless ignoring (branch, build_name, build_stage) replica:ci_build_target_up:cut_off\n)" % $._settings,
+        },
+        {
+          "record": "branch:ci_build_pause_seconds:current",
+          "expr": "max without (instance, pod) (\n  ci_build_target_refresh_timestamp_seconds%(alone)s\n  - ignoring (branch, build_name, build_stage) group_right ()\n  ci_build_last_created_timestamp_seconds{%(first)sbranch=~\"%(defaultBranches)s\"}\n  unless ignoring (branch, build_name, build_stage) replica:ci_build_target_up:cut_off\n)" % $._settings,
+        },
+        {
+          "record": "source:ci_build_source_webhook_events:increase7h",
+          "expr": "sum without (instance, pod, event, result) (\n  increase(ci_build_source_webhook_events_total{%(first)sresult!~\"unauthorized|malformed|too_large\"}[7h]) > 0\n  or (\n    ci_build_source_webhook_events_total{%(first)sresult!~\"unauthorized|malformed|too_large\"}\n    unless ci_build_source_webhook_events_total%(alone)s offset 7h\n  )\n)" % $._settings,
+        },
+      ],
+    },
+    {
+      "name": "ci-build-exporter-week",
+      "rules": [
+        {
+          "record": "branch:ci_build_window_success_ratio:week",
+          "expr": "avg_over_time(branch:ci_build_window_success_ratio:of_many{branch=~\"%(defaultBranches)s\"}[7d:1h] offset 1d) and count_over_time(branch:ci_build_window_success_ratio:of_many{branch=~\"%(defaultBranches)s\"}[7d:1h] offset 1d) >= 144" % $._settings,
+        },
+        {
+          "record": "branch:ci_build_conclude_latency_seconds:p90_week",
+          "expr": "avg_over_time(branch:ci_build_conclude_latency_seconds:p90_of_many{branch=~\"%(defaultBranches)s\"}[7d:1h] offset 1d) and count_over_time(branch:ci_build_conclude_latency_seconds:p90_of_many{branch=~\"%(defaultBranches)s\"}[7d:1h] offset 1d) >= 144" % $._settings,
+        },
+        {
+          "record": "branch:ci_build_pause_seconds:longest",
+          "expr": "max_over_time(branch:ci_build_pause_seconds:ended[14d]) and count_over_time(branch:ci_build_pause_seconds:ended[14d]) >= 5 and max without (instance, pod) (\n  last_over_time(ci_build_last_created_timestamp_seconds{%(first)sbranch=~\"%(defaultBranches)s\"}[1d] offset 7d)\n)" % $._settings,
+        },
+      ],
+    },
+    {
+      "name": "ci-build-exporter-pauses",
+      "interval": "5m",
+      "rules": [
+        {
+          "record": "branch:ci_build_pause_seconds:ended",
+          "expr": "max without (instance, pod) (ci_build_last_created_timestamp_seconds{%(first)sbranch=~\"%(defaultBranches)s\"}) - max without (instance, pod) (\n  last_over_time(ci_build_last_created_timestamp_seconds{%(first)sbranch=~\"%(defaultBranches)s\"}[1d] offset 5m)\n) > 0" % $._settings,
+        },
+      ],
+    },
+  ] },
+  grafanaDashboards+:: {
+    "ci-build-exporter.json": (import "dashboards/ci-build-exporter.json"),
+    "ci-build-overview.json": (import "dashboards/ci-build-overview.json"),
+    "ci-build-target.json": (import "dashboards/ci-build-target.json"),
+  },
+}
