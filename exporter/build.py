@@ -46,6 +46,10 @@ CONCLUDED = (
 """The outcomes with which a build can end, in the order in which they are shown."""
 
 
+PARENT_PIPELINE = "parent_pipeline"
+"""The trigger of GitLab's child pipelines."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
     """What builds: a service or a job of Northflank, a project of GitLab."""
@@ -93,6 +97,14 @@ class Build(NamedTuple):
     """GitLab: the job's name. Northflank builds have none."""
     stage: str = ""
     """GitLab: the job's stage."""
+    trigger: str = ""
+    """What started its run, in GitLab's words: `push`, `schedule`, `web`, …; Northflank: `pull_request` or `push`."""
+    ref_kind: str = "branch"
+    """`branch`, `tag` or `merge_request` (a pull request too)."""
+    reason: str = ""
+    """Why it failed, in the provider's words; empty where it did not or the provider does not say."""
+    coverage: float | None = None
+    """Test coverage, 0 to 1, where GitLab measured it."""
 
     @property
     def unfinished(self) -> bool:
@@ -108,3 +120,35 @@ class Build(NamedTuple):
     def running(self) -> float | None:
         """Seconds from start to conclusion."""
         return None if self.concluded_at is None or self.started_at is None else self.concluded_at - self.started_at
+
+
+class Run(NamedTuple):
+    """What a person calls one build, as the provider last reported it. Times are UTC in float seconds since the epoch.
+
+    GitLab v4: a pipeline. GitLab v3: the builds of one sha and ref, which have no status of their own. A Northflank
+    build is its own run and has no such record.
+    """
+
+    id: str
+    status: str
+    """The provider's own word, lower-cased; empty where the provider has no status for runs (GitLab v3)."""
+    outcome: Outcome
+    created_at: float
+    updated_at: float | None = None
+    """When its status last changed, where the provider says so."""
+    branch: str | None = None
+    """None for tags and merge requests, as in `Build`."""
+    ref_kind: str = "branch"
+    """As in `Build`."""
+    trigger: str = ""
+    """As in `Build`. `parent_pipeline`: a child pipeline, whose builds belong to its parent's run."""
+    sha: str = ""
+    ref: str = ""
+    """The ref as the provider names it, also of tags and merge requests; the parent of a child has the same."""
+    parent: str = ""
+    """The id of a child pipeline's parent, where the provider named it."""
+
+    @property
+    def child(self) -> bool:
+        """Whether it is a child pipeline, and no run of its own."""
+        return self.trigger == PARENT_PIPELINE

@@ -52,6 +52,10 @@ class SourceError(ExporterError):
     reason = "unexpected"
     unsent = False
     """Whether the request surely never reached the provider."""
+    said = ""
+    """The provider's own words, where its answer has some."""
+    moved_to = ""
+    """The path, without the server, to which a redirect (3xx) leads."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

@@ -119,10 +119,10 @@ def test_a_full_file_gives_the_expected_settings() -> None:
 
 def test_what_is_left_out_takes_the_documented_defaults() -> None:
     settings = read(SMALLEST)
-    assert settings.window == Window(builds=100, age=604800.0)
+    assert settings.window == Window(builds=100, runs=100, age=604800.0, remember=30 * 86400.0)
     assert settings.refresh == Refresh(ttl=30.0, idle_ttl=300.0, timeout=10.0, concurrency=16, discovery=600.0)
     assert settings.metrics == Metrics(
-        branches=("main", "master", "release/*"),
+        branches=("default", "main", "master", "release/*"),
         histograms=("conclude",),
         labels=(),
         drop=(),

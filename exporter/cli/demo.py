@@ -22,6 +22,6 @@ def simulated_settings(northflank: str, gitlab: str) -> Settings:
                 old | {"projects": [2105, 2106]},
             ],
             "refresh": {"ttl": 10, "idle_ttl": 60},
-            "metrics": {"histograms": ["conclude", "queue", "run"]},
+            "metrics": {"histograms": ["conclude", "run", "queue", "execution", "concluded"]},
         }
     )

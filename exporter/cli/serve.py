@@ -3,6 +3,7 @@
 import gzip
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -93,32 +94,47 @@ def named_web_file(path: Path | None) -> WebFile | None:
     return WebFile(path) if path else None
 
 
+class Reload:
+    """Reads the configuration again and applies it; one reload at a time, so that the newer file stays in force."""
+
+    def __init__(self, collector: Collector, reread: Callable[[], Settings], web: WebFile | None = None) -> None:
+        self._collector, self._reread, self._web = collector, reread, web
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """Reload. Raises ConfigError, and then nothing has changed."""
+        with self._lock:
+            self._reload()
+
+    def _reload(self) -> None:
+        web, metrics = self._web, self._collector.self_metrics
+        try:
+            anew, made = both(self._reread, lambda: web.read() if web else None)
+            self._collector.configure(anew)
+            if web and made:
+                web.use(made)
+        except ConfigError as error:
+            metrics.reload_successful.set(0)
+            log.error("reload failed: the running configuration stays", faults=error.faults)  # noqa: TRY400  # no bug
+            raise
+        metrics.reload_successful.set(1)
+        metrics.reload_success_time.set(time.time())
+        log.info("configuration reloaded")
+
+
 def answer_scrapes(settings: Settings, reread: Callable[[], Settings], web: WebFile | None, **options: Any) -> None:
     """Serve until told to end; `reread` gives the settings anew at a reload, or raises ConfigError."""
     path = usable_path(options["web_telemetry_path"])
     listening = listen(options["web_listen_address"])
     collector = Collector(settings)
-
-    def reload() -> None:
-        try:
-            anew, made = both(reread, lambda: web.read() if web else None)
-            collector.configure(anew)
-            if web and made:
-                web.use(made)
-        except ConfigError as error:
-            collector.meters.reload_successful.set(0)
-            log.error("reload failed: the running configuration stays", faults=error.faults)  # noqa: TRY400  # no bug
-            raise
-        collector.meters.reload_successful.set(1)
-        collector.meters.reload_success_time.set(time.time())
-        log.info("configuration reloaded")
+    reload = Reload(collector, reread, web)
 
     def reload_at_hangup() -> None:
         with suppress(ConfigError):  # the log has said it, and nobody waits for an answer
             reload()
 
-    collector.meters.reload_successful.set(1)
-    collector.meters.reload_success_time.set(time.time())
+    collector.self_metrics.reload_successful.set(1)
+    collector.self_metrics.reload_success_time.set(time.time())
     host, port = listening.getsockname()[:2]
     host = "localhost" if host in {"::", "0.0.0.0"} else f"[{host}]" if ":" in host else host  # noqa: S104  # is shown only
     context = web.context() if web else None
@@ -132,14 +148,14 @@ def answer_scrapes(settings: Settings, reread: Callable[[], Settings], web: WebF
 @log_level
 @log_format
 def once(config_file: Path, log_level: str, log_format: str) -> None:
-    """Collect once, print the exposition text, and end with 1 if any target failed."""
+    """Collect once, print the exposition text, and end with 1 if any target was not read."""
     logs.configure(log_level, log_format)
     collector = Collector(usable(config_file))
     with reading(collector):
         collector.collect()
     click.echo(gzip.decompress(collector.expose(Format.TEXT)), nl=False)
     collector.close()
-    if any(report.errors for report in collector.reports()):
+    if any(report.errors or report.unread for report in collector.reports()):
         sys.exit(1)
 
 

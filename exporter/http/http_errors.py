@@ -69,8 +69,15 @@ def error_for_status(
     `headers` are lower-cased; `body` may be cut or empty; `now`, in seconds since the epoch, is for a `Retry-After`
     that is a date.
     """
-    path, message = context.one_line(context.path), context.one_line(_message(body))
-    answered = f"{path} answered {status}" + (f" ({message})" if message else "")
+    said = context.one_line(_message(body))
+    error = _refusal(status, headers, said, context, now)
+    error.said = said
+    return error
+
+
+def _refusal(status: int, headers: Mapping[str, str], said: str, context: RequestContext, now: float) -> SourceError:
+    path = context.one_line(context.path)
+    answered = f"{path} answered {status}" + (f" ({said})" if said else "")
     if status == http.HTTPStatus.UNAUTHORIZED:
         return Unauthorized(f"{answered}: check the token of source {context.source}", status=status)
     if status == http.HTTPStatus.FORBIDDEN:
@@ -81,8 +88,11 @@ def error_for_status(
         return RateLimited(f"{answered}: {hint}", pause, status=status)
     if 300 <= status < 400:  # noqa: PLR2004  # the class of statuses
         location = headers.get("location", "")
-        moved = f"{path} moved" + (f" to {context.one_line(_redirect_target(location, context))}" if location else "")
-        return NotFound(f"{moved}: correct the address in source {context.source}", status=status)
+        target = _redirect_target(location, context) if location else ""
+        text = f"{path} moved" + (f" to {context.one_line(target)}" if target else "")
+        moved = NotFound(f"{text}: correct the address in source {context.source}", status=status)
+        moved.moved_to = urlsplit(target).path
+        return moved
     kind, hint = _KINDS.get(
         status, (Unreachable if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else BadPayload, "")
     )

@@ -1,4 +1,4 @@
-"""The providers: what each must give (`contract.py`), and the one map from a source's `provider` to what reads it."""
+"""The providers: what each does (`contract.py`), and the one map from a source's `provider` to what reads it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,15 +7,17 @@ from typing import Any, Final
 
 from exporter.providers.contract import (
     OTHER_EVENT,
+    About,
+    BuildStatus,
     Delivery,
     Discovery,
     Listed,
-    Look,
     Page,
     Provider,
     Rejected,
     ServiceList,
     Tell,
+    settled,
     unheard,
 )
 from exporter.providers.gitlab import GitLab, GitLabSource
@@ -25,10 +27,11 @@ from exporter.providers.settings import SourceSettings
 __all__ = [
     "OTHER_EVENT",
     "PROVIDERS",
+    "About",
+    "BuildStatus",
     "Delivery",
     "Discovery",
     "Listed",
-    "Look",
     "Page",
     "Provider",
     "Rejected",
@@ -37,6 +40,7 @@ __all__ = [
     "SourceSettings",
     "Tell",
     "provider_of",
+    "settled",
     "unheard",
 ]
 

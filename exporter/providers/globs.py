@@ -12,6 +12,6 @@ def matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
 
 
 def unmatched(key: str, pattern: str, names: Iterable[str]) -> str:
-    """Give the line about a pattern that matches nothing: `KEY: "webb" matches nothing; nearest: "web"`."""
+    """The line about a pattern that matches nothing: `KEY: "webb" matches nothing; nearest: "web"`."""
     nearest = get_close_matches(pattern, names, n=1)
     return f'{key}: "{pattern}" matches nothing' + "".join(f'; nearest: "{name}"' for name in nearest)

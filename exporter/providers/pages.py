@@ -1,4 +1,4 @@
-"""Lists that come page by page, and the records in them: what all providers have in common."""
+"""Lists that come page by page, and the records in them, for all providers. Pure."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
@@ -19,12 +19,12 @@ BuildFrom = Callable[[Mapping[str, object], str, float], tuple[Build, tuple[Reje
 
 
 def path(*segments: str) -> str:
-    """Give a request's path of segments as they are spelled: `path("v1", "a/b")` is `/v1/a%2Fb`."""
+    """The path of a request, from segments as they are spelled: `path("v1", "a/b")` is `/v1/a%2Fb`."""
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)
 
 
 def page_from(records: list[object], created_key: str, build_from: BuildFrom, cursor: str | None = None) -> Page:
-    """Give the builds of a list; what is no object, or has no id or no time of creation, is rejected alone."""
+    """The builds of a list; a record that is no object, or has no id or no time of creation, is rejected alone."""
     builds: list[Build] = []
     rejected: list[Rejected] = []
     for record in records:
@@ -48,7 +48,7 @@ def page_from(records: list[object], created_key: str, build_from: BuildFrom, cu
 def in_order(
     build_id: str, created: float, started: float | None, ended: float | None
 ) -> tuple[float | None, float | None, tuple[Rejected, ...]]:
-    """Give a build's start and end, without one that lies before what it follows; all in UTC seconds."""
+    """A build's start and end, without one that lies before what it follows; all in UTC seconds."""
     rejected: list[Rejected] = []
     if ended is not None and ended < created:
         rejected.append(Rejected("concluded_before_created", build_id))
@@ -60,7 +60,7 @@ def in_order(
 
 
 def advanced(cursor: str | None, asked: str | None) -> str | None:
-    """Give the next page's cursor; `BadPayload` where it is the one just asked for: that walk never ends."""
+    """The next page's cursor; `BadPayload` where it is the one just asked for, since that walk would never end."""
     if cursor is not None and cursor == asked:
         raise BadPayload("answered a page whose next page is itself")
     return cursor
@@ -69,7 +69,7 @@ def advanced(cursor: str | None, asked: str | None) -> str | None:
 def walk(
     request: Callable[[str | None], Request], read: Callable[[Answer, str | None], tuple[list[T], str | None]]
 ) -> Reading[list[T]]:
-    """Give the entries of all pages of a list.
+    """The entries of all pages of a list.
 
     `request` makes the question for a cursor, `read` gives an answer's entries and the next cursor. `BadPayload` where
     a cursor comes twice or the pages have no end.
@@ -89,8 +89,8 @@ def walk(
     raise BadPayload(f"answered more than {MOST_PAGES} pages")
 
 
-def about(error: SourceError, what: str) -> SourceError:
-    """Give the same kind of error, its line beginning with what could not be listed."""
+def prefixed(error: SourceError, what: str) -> SourceError:
+    """The same kind of error, its line beginning with what could not be listed."""
     told = type(error)(f"{what}: {error}")
     told.__dict__.update(error.__dict__)
     told.__cause__ = error

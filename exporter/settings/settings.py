@@ -19,10 +19,13 @@ else:
 
 
 class Window(Section):
-    """How many recent builds of a target and branch count, and how old."""
+    """How many recent builds and runs of a target and branch count, and how old."""
 
     builds: StrictInt = Field(default=100, ge=1, le=1000)
+    runs: StrictInt = Field(default=100, ge=1, le=1000)
     age: Duration = 7 * 86400.0
+    remember: Duration = 30 * 86400.0
+    """How long a sequence (`last_*`, consecutive failures, broken since) is remembered beyond the window."""
 
 
 class Refresh(Section):
@@ -46,9 +49,10 @@ class Refresh(Section):
 class Metrics(Section):
     """What is shown, and how finely."""
 
-    branches: tuple[Word, ...] = ("main", "master", "release/*")
-    histograms: tuple[Literal["conclude", "queue", "run"], ...] = ("conclude",)
-    labels: tuple[Literal["build_name", "build_stage"], ...] = ()
+    branches: tuple[Word, ...] = ("default", "main", "master", "release/*")
+    """`default` stands for each target's own default branch."""
+    histograms: tuple[Literal["conclude", "run", "queue", "execution", "concluded"], ...] = ("conclude",)
+    labels: tuple[Literal["build_name", "build_stage", "trigger", "ref_kind"], ...] = ()
     drop: tuple[Family, ...] = ()
     latency_buckets: tuple[Duration, ...] = (
         *(10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0),

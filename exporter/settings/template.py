@@ -33,7 +33,7 @@ def first_configuration(wish: Wish, path: str) -> str:
     """The file that is to lie at `path`."""
     lines = [
         f"# What ci-build-exporter reads. To try it: ci-build-exporter check --config.file={path} --live",
-        "# Every key is explained in the README, under Configuration. Tokens are never written here.",
+        "# docs/configuration.md explains every key. Tokens are never written here.",
         "sources:",
         _line(f"  - name: {_scalar(wish.name)}", "the label `source` of the metrics"),
         f"    provider: {wish.provider}",
@@ -47,8 +47,9 @@ def first_configuration(wish: Wish, path: str) -> str:
         _line("# window: {builds: 100, age: 7d}", "what is recent, of each target and branch"),
         _line("# refresh: {ttl: 30s, idle_ttl: 5m}", "the shortest and the longest pause between two reads"),
         "# metrics:",
-        _line('#   branches: [main, master, "release/*"]', "these keep their name, all others are `other`"),
-        _line("#   histograms: [conclude]", "also queue and run, where the provider tells the start"),
+        "#   # These branches keep their name, `default` is each target's own default branch; all others are `other`.",
+        '#   branches: [default, main, master, "release/*"]',
+        _line("#   histograms: [conclude]", "also run, queue, execution and concluded"),
     ]
     return "".join(f"{line}\n" for line in lines)
 

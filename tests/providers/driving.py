@@ -1,12 +1,13 @@
 """What stands in for the network: answers by path, and what was asked; and the golden pairs of `tests/data`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
+from exporter.build import Build, Run
 from exporter.config.secret import EnvToken
 from exporter.errors import NotFound, SourceError
 from exporter.http.wire import Answer, Reading, Request
@@ -29,18 +30,23 @@ def northflank(
 
 
 def gitlab(
-    *projects: str | int, groups: tuple[str | int, ...] = (), exclude: tuple[str, ...] = (), v3: bool = False
+    *projects: str | int,
+    groups: tuple[str | int, ...] = (),
+    topics: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    v3: bool = False,
 ) -> GitLabSource:
+    named: dict[str, Any] = {"projects": projects, "groups": groups}
     return GitLabSource(
         name="gl",
         provider="gitlab",
         url="https://gitlab.example.com",
         api="v3" if v3 else "v4",
         token=TOKEN,
-        projects=projects,
-        groups=groups,
+        topics=topics,
         exclude=exclude,
         api_place="config.yaml:7",
+        **{key: names for key, names in named.items() if names},
     )
 
 
@@ -93,10 +99,14 @@ def once(body: bytes, reading: Reading[T]) -> T:
 
 def shown(page: Page) -> object:
     """A page as its `.expected.json` has it: without what is absent."""
-    fields = (build._asdict().items() for build in page.builds)
-    builds = [{key: value for key, value in of_build if value not in (None, "")} for of_build in fields]
     rejected = [asdict(each) for each in page.rejected]
-    return {"builds": builds, "rejected": rejected, "cursor": page.cursor}
+    whole = {"builds": _told(page.builds), "rejected": rejected, "cursor": page.cursor}
+    return whole | {"runs": _told(page.runs)} if page.runs else whole
+
+
+def _told(records: Iterable[Build | Run]) -> list[dict[str, object]]:
+    fields = (record._asdict().items() for record in records)
+    return [{key: value for key, value in of_record if value not in (None, "")} for of_record in fields]
 
 
 def cases(folder: str, wanted: Callable[[str], bool]) -> list[str]:

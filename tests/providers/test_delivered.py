@@ -8,7 +8,7 @@ from driving import gitlab, northflank
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.build import Build, Outcome, Target
+from exporter.build import Build, Outcome, Run, Target
 from exporter.providers import Delivery
 from exporter.providers.gitlab.api import GitLab
 from exporter.providers.northflank.api import Northflank
@@ -120,6 +120,7 @@ def test_a_notification_tells_the_build_and_its_service() -> None:
         created_at=MAY + 0.25,
         branch="main",
         sha=SHA,
+        trigger="push",
     )
 
 
@@ -141,6 +142,37 @@ def test_the_event_is_that_of_the_body_where_the_header_tells_none() -> None:
 def test_an_end_that_the_build_does_not_show_tells_no_build(build: Mapping[str, Any]) -> None:
     told = NF.event({}, notified("build:failure", **build))
     assert (told.builds, told.targets) == ((), (WEB,))
+
+
+@pytest.mark.parametrize(
+    ("event", "record", "outcome"),
+    [
+        ("build:failure", {"status": "FAILED", "success": False}, Outcome.FAILURE),
+        ("build:success", {"status": None, "success": True}, Outcome.SUCCESS),
+        ("build:failure", {"status": "SUCCESS", "success": False}, Outcome.FAILURE),
+        ("build:failure", {"status": "EVICTED"}, Outcome.FAILURE),
+        ("build:success", {"status": None}, Outcome.SUCCESS),
+        ("build:abort", {"status": "STOPPED"}, Outcome.CANCELLATION),
+        ("build:abort", {"status": "CRASHED", "success": False}, Outcome.ERROR),
+    ],
+)
+def test_how_a_build_ended_is_told_without_a_known_status(event: str, record: dict[str, Any], outcome: Outcome) -> None:
+    told = NF.event({}, notified(event, concluded=True, buildConcludedAt=int(MAY) + 200, **record))
+    assert (only(told).outcome, only(told).concluded, told.complete) == (outcome, True, True)
+
+
+@pytest.mark.parametrize(
+    ("event", "record"),
+    [
+        ("build:failure", {"status": "SUCCESS"}),
+        ("build:failure", {"status": "FAILED", "success": True}),
+        ("build:success", {"status": "FAILURE"}),
+        ("build:success", {"status": "SUCCESS", "success": False}),
+        ("build:abort", {"status": "SUCCESS"}),
+    ],
+)
+def test_an_event_that_its_build_denies_tells_no_build(event: str, record: dict[str, Any]) -> None:
+    assert NF.event({}, notified(event, concluded=True, **record)).builds == ()
 
 
 def test_a_pull_requests_build_has_no_branch_of_ours_and_is_settled() -> None:
@@ -239,6 +271,72 @@ def test_a_pipeline_without_its_source_does_not_settle_the_branch_but_in_v3() ->
     assert (V4.event({}, old).whole, V3.event({}, old).whole) == (False, True)
 
 
+def test_a_pipeline_hook_tells_the_run() -> None:
+    ended = {"created_at": "2025-05-01 09:59:00 UTC", "finished_at": "2025-05-01 10:07:00 UTC"}
+    (run,) = V4.event({}, pipeline(part(1, "failed"), status="failed", source="schedule", **ended)).runs
+    assert run == Run(
+        id="900",
+        status="failed",
+        outcome=Outcome.FAILURE,
+        created_at=MAY - 60,
+        updated_at=MAY + 420,
+        branch="main",
+        trigger="schedule",
+        sha=SHA,
+        ref="main",
+    )
+    (again,) = V4.event({}, pipeline(status="running", **ended)).runs
+    assert (again.status, again.updated_at) == ("running", None)
+
+
+def test_a_pipeline_without_a_job_is_told_as_a_run() -> None:
+    told = V4.event({}, pipeline(status="failed", created_at="2025-05-01 09:59:00 UTC"))
+    assert ([run.status for run in told.runs], told.builds) == (["failed"], ())
+
+
+def test_a_child_pipeline_names_its_parent_and_one_that_another_project_started_has_none() -> None:
+    source = {"project": {"id": 42}, "pipeline_id": 899, "job_id": 3401}
+    created = {"created_at": "2025-05-01 09:59:00 UTC"}
+    child = pipeline(part(1, "running"), source="parent_pipeline", **created) | {"source_pipeline": source}
+    (run,) = V4.event({}, child).runs
+    assert (run.child, run.parent, run.branch) == (True, "899", "main")
+    assert only(V4.event({}, child)).trigger == "parent_pipeline"
+    other = pipeline(source="pipeline", **created) | {"source_pipeline": source}
+    (run,) = V4.event({}, other).runs
+    assert (run.child, run.parent) == (False, "")
+
+
+def test_a_child_of_a_merge_requests_pipeline_is_of_no_branch() -> None:
+    request = {"id": 1, "iid": 7, "source_branch": "main"}
+    created = {"created_at": "2025-05-01 09:59:00 UTC"}
+    told = V4.event({}, pipeline(part(1, "running"), source="parent_pipeline", **created) | {"merge_request": request})
+    assert (only(told).branch, only(told).ref_kind) == (None, "merge_request")
+    assert [(run.branch, run.ref_kind) for run in told.runs] == [(None, "merge_request")]
+
+
+def test_a_tags_pipeline_is_a_run_of_no_branch() -> None:
+    told = V4.event({}, pipeline(part(1, "running"), tag=True, ref="main", created_at="2025-05-01 09:59:00 UTC"))
+    assert (only(told).branch, only(told).ref_kind) == (None, "tag")
+    assert [(run.branch, run.ref_kind) for run in told.runs] == [(None, "tag")]
+
+
+@pytest.mark.parametrize("missing", ["id", "status", "created_at"])
+def test_a_pipeline_that_lacks_what_a_run_needs_tells_none(missing: str) -> None:
+    body = pipeline(part(1, "running"), **{"created_at": "2025-05-01 09:59:00 UTC", missing: None})
+    assert V4.event({}, body).runs == ()
+
+
+def test_what_a_job_hook_says_of_its_pipeline_lags_behind_and_is_not_used() -> None:
+    assert V4.event({}, job(commit={"id": 900, "sha": SHA, "status": "canceled"})).runs == ()
+
+
+def test_v3_is_told_runs_without_a_status() -> None:
+    for body in (pipeline(part(1, "running"), part(2, "failed")), job()):
+        (run,) = V3.event({}, body).runs
+        assert (run.id, run.status, run.created_at, run.branch) == (f"{SHA}:main", "", MAY, "main")
+    assert V3.event({}, pipeline(part(1, "running"), {"id": 2})).runs == ()
+
+
 def test_a_pipeline_with_a_job_that_cannot_be_read_tells_none() -> None:
     assert V4.event({}, pipeline(part(1, "running"), {"id": 2})).builds == ()
     assert not V4.event({}, pipeline(part(1, "running") | {"status": None})).complete
@@ -246,8 +344,8 @@ def test_a_pipeline_with_a_job_that_cannot_be_read_tells_none() -> None:
 
 def test_a_repeat_is_known_by_its_key_and_another_step_of_the_same_event_is_none() -> None:
     event = {"x-gitlab-event-uuid": "u-1"}
-    keys = {V4.event(event, body).key for body in (job(), job(), job(**CANCELED), job(build_id=7002), pipeline())}
-    assert len(keys) == 4
+    bodies = (job(), job(), job(**CANCELED), job(build_id=7002), pipeline(), pipeline(status="success"))
+    assert len({V4.event(event, body).key for body in bodies}) == 5
     stable = event | {"idempotency-key": "k-1"}
     assert V4.event(stable, job()).key == V4.event(stable, job(**CANCELED)).key == "k-1"
     assert V4.event({}, job()).key == ""
@@ -294,4 +392,5 @@ def test_whatever_is_delivered_is_read_or_left_alone(headers: Mapping[str, str],
         assert told.event in EVENTS
         assert all(target.source == provider.source.name for target in told.targets)
         assert all(build.concluded or build.concluded_at is None for build in told.builds)
+        assert all(run.id and run.created_at > 0 for run in told.runs)
         assert len(told.key) <= 250

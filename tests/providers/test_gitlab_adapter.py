@@ -2,30 +2,23 @@ import pytest
 from driving import Server, answer, case, cases, expected, gitlab, line, once, shown
 
 from exporter.build import Outcome, Target
-from exporter.errors import BadPayload, Forbidden, NotFound, RateLimited, SourceError, Unauthorized
-from exporter.providers import Discovery, Provider, provider_of
+from exporter.errors import BadPayload, NotFound
+from exporter.providers import Provider, provider_of
 from exporter.providers.gitlab.api import GitLab
 
 SHOP = Target("gl", "project", "shop/web", "shop/web")
 JOBS = "/api/v4/projects/shop%2Fweb/jobs"
 KEYSET = "pagination=keyset&order_by=id&sort=desc"
 FIRST = f"{JOBS}?per_page=5&{KEYSET}"
-GROUP = "include_subgroups=true&with_shared=false&archived=false&order_by=id&per_page=100"
 
 
 def gone() -> NotFound:
     return NotFound("gone (410)", status=410)
 
 
-def project(number: int, path: str, **more: object) -> dict[str, object]:
-    return {"id": number, "path_with_namespace": path, "archived": False, "jobs_enabled": True, **more}
-
-
-def found(discovery: Discovery) -> list[tuple[str, str]]:
-    return [(target.project, target.handle) for target in discovery.targets]
-
-
-@pytest.mark.parametrize("name", cases("gitlab", lambda name: not name.startswith("documented_")))
+@pytest.mark.parametrize(
+    "name", cases("gitlab", lambda name: not name.startswith(("documented_", "pipelines", "bridges")))
+)
 def test_an_answer_gives_the_builds_beside_it(name: str) -> None:
     provider = GitLab(gitlab("shop/web", v3=name.startswith("v3_")))
     reading = provider.build(SHOP, "7") if name.startswith("whole") else provider.builds(SHOP, 20)
@@ -193,90 +186,4 @@ def test_any_other_thing_that_is_not_found_is_said_as_it_came(v3: bool, error: N
     path = f"/api/{'v3' if v3 else 'v4'}/projects/shop%2Fweb/{'builds' if v3 else 'jobs'}"
     with pytest.raises(NotFound) as raised:
         Server({path: error}).read(GitLab(gitlab("shop/web", v3=v3)).builds(SHOP, 5))
-    assert raised.value is error
-
-
-def test_paths_are_targets_as_they_are_and_numbers_are_asked_for_their_path() -> None:
-    server = Server({"/api/v4/projects/42": project(42, "shop/api"), "/api/v4/projects/43": project(43, "shop/db")})
-    discovery = server.read(GitLab(gitlab("shop/web", 42, "43")).discover())
-    assert found(discovery) == [("shop/web", ""), ("shop/api", "42"), ("shop/db", "43")]
-    assert discovery.targets[0] == SHOP
-    assert [request.operation for request in server.asked] == ["project", "project"]
-    assert (discovery.faults, discovery.notes, discovery.looks) == ((), (), {})
-
-
-def test_v3_projects_are_as_configured_and_nothing_is_asked() -> None:
-    server = Server({})
-    discovery = server.read(GitLab(gitlab("shop/web", 42, v3=True)).discover())
-    assert [target.address for target in discovery.targets] == ["gl/project/shop/web", "gl/project/42"]
-    assert server.asked == []
-
-
-def test_a_group_gives_the_projects_of_all_its_pages_that_build() -> None:
-    path = "/api/v4/groups/platform%2Fcore/projects"
-    server = Server(
-        {
-            f"{path}?{GROUP}": answer(
-                [
-                    project(1, "platform/core/a"),
-                    project(2, "platform/core/old", archived=True),
-                    project(3, "platform/core/docs", jobs_enabled=False),
-                    project(4, "platform/core/wiki", builds_access_level="disabled"),
-                    project(5, "platform/core/inner", builds_access_level="private"),
-                ],
-                {"x-next-page": "2"},
-            ),
-            f"{path}?{GROUP}&page=2": answer(
-                [project(6, "platform/core/sub/b"), None, {"id": 7}, {"path_with_namespace": "platform/core/c"}],
-                {"link": f'<http://h{path}?{GROUP}&page=3>; rel="next"'},
-            ),
-            f"{path}?{GROUP}&page=3": [{"id": 8, "path_with_namespace": "platform/core/bare"}],
-        }
-    )
-    discovery = server.read(GitLab(gitlab(groups=("platform/core",))).discover())
-    assert found(discovery) == [
-        ("platform/core/a", "1"),
-        ("platform/core/inner", "5"),
-        ("platform/core/sub/b", "6"),
-        ("platform/core/bare", "8"),
-    ]
-    assert {request.operation for request in server.asked} == {"groups"}
-
-
-def test_a_project_that_comes_twice_is_one_target_and_excludes_take_away() -> None:
-    path = "/api/v4/groups/9/projects"
-    server = Server({path: [project(1, "shop/web"), project(2, "shop/archive/x"), project(3, "shop/new")]})
-    source = gitlab("shop/web", "shop/archive/y", groups=(9,), exclude=("shop/archive/*",))
-    assert found(server.read(GitLab(source).discover())) == [("shop/web", ""), ("shop/new", "3")]
-
-
-def test_what_cannot_be_listed_is_a_fault_and_the_rest_goes_on() -> None:
-    server = Server(
-        {
-            "/api/v4/projects/42": Forbidden("no right (403)"),
-            "/api/v4/projects/43": {"id": 43},
-            "/api/v4/groups/platform/projects": [project(1, "platform/a")],
-        }
-    )
-    discovery = server.read(GitLab(gitlab(42, 43, groups=("nowhere", "platform"))).discover())
-    assert found(discovery) == [("platform/a", "1")]
-    assert [(type(fault), str(fault)) for fault in discovery.faults] == [
-        (Forbidden, "project 42: no right (403)"),
-        (BadPayload, 'project 43: answered no "path_with_namespace"'),
-        (NotFound, 'group "nowhere": not found (404)'),
-    ]
-
-
-def test_a_group_without_a_project_that_builds_is_noted() -> None:
-    server = Server({"/api/v4/groups/9/projects": [project(2, "shop/old", archived=True)]})
-    discovery = server.read(GitLab(gitlab(groups=(9,))).discover())
-    assert discovery.notes == ("sources.gl.groups: 9 has no project that builds",)
-
-
-@pytest.mark.parametrize("error", [Unauthorized("refused"), RateLimited("wait", 3.0)])
-@pytest.mark.parametrize("path", ["/api/v4/projects/42", "/api/v4/groups/platform/projects"])
-def test_an_error_that_every_request_would_meet_ends_the_discovery(error: SourceError, path: str) -> None:
-    server = Server({"/api/v4/projects/42": project(42, "a/b"), path: error})
-    with pytest.raises(type(error)) as raised:
-        server.read(GitLab(gitlab(42, groups=("platform",))).discover())
     assert raised.value is error

@@ -3,9 +3,10 @@ from driving import Server, case, cases, expected, line, northflank, once, shown
 
 from exporter.build import Outcome, Target
 from exporter.errors import BadPayload, Forbidden, NotFound, RateLimited, SourceError, Unauthorized, Unreachable
-from exporter.providers import Discovery, Look, Provider, provider_of
+from exporter.providers import BuildStatus, Discovery, Provider, provider_of
 from exporter.providers.northflank import NorthflankProject as Project
-from exporter.providers.northflank.api import OUTCOMES, Northflank
+from exporter.providers.northflank.api import Northflank
+from exporter.providers.northflank.builds import OUTCOMES
 
 WEB = Target("nf", "service", "shop", "web")
 NIGHTLY = Target("nf", "job", "shop", "nightly")
@@ -137,7 +138,7 @@ def test_every_project_is_found_with_its_building_services_and_its_jobs_and_wher
         "job/shop/report-weekly",
     ]
     api = Target("nf", "service", "shop", "api")
-    assert found.looks == {WEB: Look("building", Outcome.EXECUTING, 1709629200.0, step=3), api: None}
+    assert found.statuses == {WEB: BuildStatus("building", Outcome.EXECUTING, 1709629200.0, step=3), api: None}
     assert (found.faults, found.notes) == ((), ())
 
 
@@ -246,15 +247,15 @@ def test_without_the_list_of_projects_there_is_no_discovery() -> None:
     [
         (
             {"build": {"status": "SUCCESS", "lastTransitionTime": 1709629200}},
-            Look("success", Outcome.SUCCESS, 1709629200.0, step=5),
+            BuildStatus("success", Outcome.SUCCESS, 1709629200.0, step=5),
         ),
-        ({"build": {"status": "NAPPING"}}, Look("napping", Outcome.UNKNOWN, None)),
+        ({"build": {"status": "NAPPING"}}, BuildStatus("napping", Outcome.UNKNOWN, None)),
         ({"build": {"status": None}}, None),
         ({"build": None, "deployment": {"status": "COMPLETED"}}, None),
         (None, None),
     ],
 )
-def test_the_list_of_services_tells_where_a_build_stands(status: object, look: Look | None) -> None:
+def test_the_list_of_services_tells_where_a_build_stands(status: object, look: BuildStatus | None) -> None:
     server = Server({"/v1/projects/shop/services": services(service("web", status=status))})
     (web,) = server.read(Northflank(northflank()).services("shop")).services
     assert (web.target, web.look, web.name, web.builds) == (WEB, look, "The web", True)

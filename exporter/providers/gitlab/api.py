@@ -1,51 +1,37 @@
-"""GitLab: the jobs of projects through API v4, and the builds of servers so old that they only speak v3.
+"""GitLab: the jobs and pipelines of projects through API v4, and the builds of servers that only speak v3.
 
-API pages: https://docs.gitlab.com/api/jobs/ and https://docs.gitlab.com/api/groups/#list-projects;
-of v3, `doc/api/builds.md` of GitLab 8.
+API pages: https://docs.gitlab.com/api/jobs/, https://docs.gitlab.com/api/pipelines/ and
+https://docs.gitlab.com/api/branches/; of v3, `doc/api/builds.md` of GitLab 8.
 """
 
-import re
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import ClassVar, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import ClassVar
+from urllib.parse import urlsplit
 
-from exporter.build import CONCLUDED, Build, Outcome, Target
-from exporter.errors import BadPayload, NotFound, RateLimited, SourceError, Unauthorized
-from exporter.http.wire import (
-    Answer,
-    Reading,
-    Request,
-    decode,
-    flag,
-    identifier,
-    inner,
-    instant,
-    mapping,
-    sequence,
-    text,
-)
+from exporter.build import Build, Outcome, Target
+from exporter.errors import NotFound
+from exporter.http.wire import Answer, Reading, Request, decode, identifier, instant, mapping, sequence
 from exporter.providers.contract import (
     OTHER_EVENT,
+    About,
+    BuildStatus,
     Delivery,
     Discovery,
     LimitHeaders,
-    Look,
     Page,
-    Rejected,
     Tell,
     unheard,
 )
+from exporter.providers.gitlab.calls import Params, ask, iso, next_page, of_project, params_of
+from exporter.providers.gitlab.discovery import about_project, discovered
 from exporter.providers.gitlab.hooks import hooked, key_of
-from exporter.providers.gitlab.links import page_of
-from exporter.providers.gitlab.outcomes import OUTCOMES, V3_STATUSES, failure_of
+from exporter.providers.gitlab.jobs import page_of_jobs
+from exporter.providers.gitlab.links import page_of, page_of_run
+from exporter.providers.gitlab.outcomes import OUTCOMES, V3_STATUSES
+from exporter.providers.gitlab.pipelines import bridges_from, page_of_runs, run_from
 from exporter.providers.gitlab.settings import GitLabSource
-from exporter.providers.globs import matches
-from exporter.providers.pages import about, advanced, in_order, page_from, path, walk
-
-_LINK: Final = re.compile(r'<([^<>]*)>[^<]*?;\s*rel="?next\b')
+from exporter.providers.pages import advanced, path, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +41,10 @@ class GitLab:
     source: GitLabSource
 
     kinds: ClassVar[tuple[str, ...]] = ("project",)
+    limit_headers: ClassVar[LimitHeaders] = LimitHeaders("ratelimit-", 60.0)
+    secret_header: ClassVar[str] = "x-gitlab-token"  # noqa: S105  # a name, not a token
+    ordered: ClassVar[bool] = True
+    """By descending id."""
 
     @property
     def title(self) -> str:
@@ -69,27 +59,55 @@ class GitLab:
         kinds_of_failure = (Outcome.ALLOWED_FAILURE, Outcome.ERROR, Outcome.TIMEOUT)
         return (*OUTCOMES.items(), *(("failed", outcome) for outcome in kinds_of_failure))
 
-    limit_headers: ClassVar[LimitHeaders] = LimitHeaders("ratelimit-", 60.0)
-    secret_header: ClassVar[str] = "x-gitlab-token"  # noqa: S105  # a name, not a token
-
     @property
-    def ordered(self) -> bool:
-        """By descending id."""
-        return True
+    def lists_runs(self) -> bool:
+        """Whether the API has pipelines: v3 has none."""
+        return self.source.api == "v4"
 
     def headers(self, token: str) -> dict[str, str]:
-        """Give the headers that every request bears."""
+        """The headers of every request."""
         return {"PRIVATE-TOKEN": token, "Accept": "application/json"}
+
+    # Targets
+
+    def discover(self, listed: Collection[str] = (), tell: Tell = unheard) -> Reading[Discovery]:  # noqa: ARG002  # no lists
+        """The configured projects, those of groups that build, or all of the token: see `discovery`."""
+        return (yield from discovered(self.source, tell))
+
+    def about(self, target: Target) -> Reading[About | None]:
+        """The project's record."""
+        return (yield from about_project(self.source, target))
+
+    def branch_exists(self, target: Target, branch: str) -> Reading[bool]:
+        """Whether the project still has the branch: False only at `404 Branch Not Found`, else the error is raised."""
+        try:
+            yield from self._ask(Request("branch", self.of_project(target, "repository", "branches", branch)))
+        except NotFound as error:
+            if "branch not found" in error.said.lower():
+                return False
+            raise
+        return True
+
+    def list_of(self, target: Target) -> str | None:  # noqa: ARG002  # it holds for each
+        """None: no list shows the jobs of several projects."""
+        return None
+
+    def statuses(self, name: str) -> Reading[Mapping[Target, BuildStatus | None]]:  # noqa: ARG002  # there is none
+        """Nothing: there is no such list."""
+        yield from ()
+        return {}
+
+    # Jobs
 
     def builds(
         self, target: Target, size: int, cursor: str | None = None, scope: tuple[str, ...] = ()
     ) -> Reading[Page]:
-        """Give one page of `[JOB]`; `size` and `scope` count for the first page, the cursor holds them for the next.
+        """One page of `[JOB]`; `size` and `scope` are for the first page, the cursor holds them for the next.
 
         A keyset page may change its size on the way; an offset page must not, or builds would be passed over.
         """
         if cursor is not None:
-            params = tuple(parse_qsl(cursor, keep_blank_values=True))
+            params = params_of(cursor)
             if "page" not in dict(params):
                 params = (*((key, value) for key, value in params if key != "per_page"), ("per_page", str(size)))
         elif self.source.api == "v3":
@@ -100,239 +118,161 @@ class GitLab:
         return (yield from self.page(Request("builds", self.builds_path(target), params), cursor))
 
     def page(self, request: Request, cursor: str | None = None) -> Reading[Page]:
-        """Give the page of `[JOB]` that a request asks for; the cursor that it is asked by must not come again."""
+        """The page of `[JOB]` for a request; the cursor that it is asked by must not come again."""
         answer = yield from self._ask(request)
-        after = advanced(_cursor(answer, request), cursor)
-        return page_from(sequence(decode(answer), "the builds"), "created_at", self._build_from, after)
+        after = advanced(next_page(answer, request), cursor)
+        return page_of_jobs(sequence(decode(answer), "the builds"), self.source.api, after)
 
     def single(self, target: Target) -> bool:  # noqa: ARG002  # it holds for each
-        """Give a job by itself: that takes no more than the list does."""
+        """True: one job takes no more rights than the list."""
         return True
 
-    def list_of(self, target: Target) -> str | None:  # noqa: ARG002  # it holds for each
-        """Nothing lists the jobs of several projects."""
-        return None
-
-    def looks(self, name: str) -> Reading[Mapping[Target, Look | None]]:  # noqa: ARG002  # there is none
-        """Give nothing: no list tells."""
-        yield from ()
-        return {}
-
     def build(self, target: Target, build_id: str) -> Reading[Page]:
-        """Give one job, v3: one build."""
+        """One job, v3: one build."""
         answer = yield from self._ask(Request("build", self.builds_path(target) + path(build_id)))
         return self.told(answer)
 
     def told(self, answer: Answer) -> Page:
-        """Give the one job that an answer tells, v3: the one build."""
-        return page_from([mapping(decode(answer), "the build")], "created_at", self._build_from)
+        """The one job of an answer, v3: the one build."""
+        return page_of_jobs([mapping(decode(answer), "the build")], self.source.api)
 
-    def page_of(self, target: Target, build: Build | None = None) -> str | None:
-        """Give the page of a job, or of the project."""
-        return page_of(self.source, target, build)
+    def builds_of(self, target: Target, run_id: str, cursor: str | None = None) -> Reading[Page]:
+        """One page of the jobs of a pipeline, retried ones too; v3: of the builds of a run's commit and ref."""
+        if self.source.api == "v4":
+            where = self.of_project(target, "pipelines", run_id, "jobs")
+            first: Params = (("per_page", "100"), ("include_retried", "true"))
+            return (yield from self.page(Request("builds", where, params_of(cursor) if cursor else first), cursor))
+        sha = run_id.partition(":")[0]
+        if sha == run_id:  # a build without a commit is its own run
+            return (yield from self.build(target, run_id))
+        where = self.of_project(target, "repository", "commits", sha, "builds")
+        params = params_of(cursor) if cursor else (("per_page", "100"),)
+        page = yield from self.page(Request("builds", where, params), cursor)
+        return Page(
+            tuple(build for build in page.builds if build.run == run_id),
+            page.cursor,
+            page.rejected,
+            tuple(run for run in page.runs if run.id == run_id),
+        )
 
-    def run(self, target: Target, build: Build) -> Reading[Page]:
-        """Give the jobs of a pipeline, retried ones too; at most 100 of them. v3 knows none: the build alone."""
-        if self.source.api == "v3" or not build.run.isdecimal():
-            return (yield from self.build(target, build.id))
-        where = self.of_project(target, "pipelines", build.run, "jobs")
-        answer = yield from self._ask(Request("build", where, (("per_page", "100"), ("include_retried", "true"))))
-        return page_from(sequence(decode(answer), "the answer"), "created_at", self._build_from)
+    # Pipelines
 
-    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:
-        """Give when each pipeline was updated that was since, at most 100; v3 knows none."""
+    def runs(  # noqa: PLR0913  # which runs, and which page of them
+        self,
+        target: Target,
+        *,
+        updated_after: float | None,
+        size: int,
+        children: bool = False,
+        ref: str | None = None,
+        cursor: str | None = None,
+    ) -> Reading[Page]:
+        """One page of `[PIPELINE]`, of some 300 bytes each; `cursor` holds all but the target for the next page.
+
+        Lists do not say whether a ref is a tag: such a run is taken for a branch's until its jobs are known.
+        """
+        if self.source.api == "v3":
+            yield from ()
+            return Page(())
+        if cursor is not None:
+            params = params_of(cursor)
+        else:
+            newest_first = updated_after is None or ref is not None
+            params = (
+                ("per_page", str(size)),
+                ("order_by", "id" if newest_first else "updated_at"),
+                ("sort", "desc"),
+                *((("updated_after", iso(updated_after)),) if updated_after is not None and updated_after > 0 else ()),
+                *((("source", "parent_pipeline"),) if children else ()),
+                *((("ref", ref),) if ref is not None else ()),
+            )
+        request = Request("pipelines", self.of_project(target, "pipelines"), params)
+        answer = yield from self._ask(request)
+        after = advanced(next_page(answer, request), cursor)
+        return page_of_runs(sequence(decode(answer), "the pipelines"), after)
+
+    def bridges(self, target: Target, run_id: str) -> Reading[Mapping[str, bool]]:
+        """The downstream pipelines of a pipeline's trigger jobs, without those of trigger jobs that were retried."""
         if self.source.api == "v3":
             yield from ()
             return {}
-        after = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
-        asked = (("per_page", "100"), ("order_by", "updated_at"), ("updated_after", after))
-        answer = yield from self._ask(Request("pipelines", self.of_project(target, "pipelines"), asked))
-        records = [record for record in sequence(decode(answer), "the answer") if isinstance(record, dict)]
-        updated = ((identifier(record.get("id")), instant(record.get("updated_at"))) for record in records)
-        return {run: at for run, at in updated if run is not None and at is not None}
+        where, first = self.of_project(target, "pipelines", run_id, "bridges"), (("per_page", "100"),)
 
-    def discover(self, listed: Collection[str] = (), tell: Tell = unheard) -> Reading[Discovery]:  # noqa: ARG002  # no lists
-        """Give the configured projects, and of v4 those of the configured groups that build.
+        def request(cursor: str | None) -> Request:
+            return Request("bridges", where, first if cursor is None else params_of(cursor))
 
-        A v3 server, and a v4 project written as a path, is not asked. A project or a group that fails is a fault of its
-        own; `Unauthorized` and `RateLimited` would meet every further request too: they end the discovery.
-        """
-        targets: dict[Target, None] = {}
-        faults: list[SourceError] = []
-        notes: list[str] = []
+        def read(answer: Answer, cursor: str | None) -> tuple[list[object], str | None]:
+            return sequence(decode(answer), "the trigger jobs"), next_page(answer, request(cursor))
 
-        def found(some: Iterable[Target]) -> None:
-            wanted = dict.fromkeys(target for target in some if not matches([target.project], self.source.exclude))
-            targets.update(wanted)
-            tell(wanted)
+        return bridges_from((yield from walk(request, read)))
 
-        for project in self.source.projects:
-            try:
-                found([(yield from self._project(project))])
-            except (Unauthorized, RateLimited):
-                raise
-            except SourceError as error:
-                faults.append(about(error, f"project {_shown(project)}"))
-        for group in self.source.groups:
-            try:
-                number = yield from self._group(group, found)
-            except (Unauthorized, RateLimited):
-                raise
-            except SourceError as error:
-                faults.append(about(error, f"group {_shown(group)}"))
-                continue
-            if not number:
-                notes.append(f"sources.{self.source.name}.groups: {_shown(group)} has no project that builds")
-        return Discovery(tuple(targets), tuple(faults), tuple(notes))
+    def run(self, target: Target, build: Build) -> Reading[Page]:
+        """The jobs of a pipeline, retried ones too; at most 100 of them. v3 has none: the build alone."""
+        if self.source.api == "v3" or not build.run.isdecimal():
+            return (yield from self.build(target, build.id))
+        page = yield from self.builds_of(target, build.run)
+        return Page(page.builds, None, page.rejected, page.runs)
+
+    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:
+        """When each pipeline was updated that was since, at most 100; v3 has none."""
+        page = yield from self.runs(target, updated_after=since, size=100)
+        return {run.id: run.updated_at for run in page.runs if run.updated_at is not None}
+
+    # Pages of GitLab's own
+
+    def page_of(self, target: Target, build: Build | None = None) -> str | None:
+        """The page of a job, or of the project."""
+        return page_of(self.source, target, build)
+
+    def page_of_run(self, target: Target, run_id: str) -> str | None:
+        """The page of a pipeline; v3: of a commit."""
+        return page_of_run(self.source, target, run_id)
+
+    # Deliveries
 
     def event(self, headers: Mapping[str, str], body: object) -> Delivery:
-        """Give what a Job Hook (of old servers a Build Hook) or a Pipeline Hook tells.
+        """The content of a Job Hook (old servers: Build Hook) or a Pipeline Hook.
 
-        A Job Hook tells neither the other jobs of its pipeline nor whether that is a merge request's, whose ref is no
-        branch. A Pipeline Hook tells both, but for old servers; those that speak v3 know no such pipelines.
+        A Job Hook has neither the other jobs of its pipeline nor whether that is a merge request's, whose ref is no
+        branch; what it says of the pipeline's status lags behind, and is not used. A Pipeline Hook has all of it, but
+        for old servers; those that speak v3 have no pipelines of merge requests.
         """
         fields = body if isinstance(body, dict) else {}
         told = hooked(fields, urlsplit(self.source.url).path)
         if told is None:
             return Delivery(OTHER_EVENT)
         names = ((name, told.number or "") for name in (told.path, told.number) if name is not None)
-        page = page_from(list(told.records), "created_at", self._build_from)
+        page = page_of_jobs(list(told.records), self.source.api)
+        readable = len(page.builds) == len(told.records)
+        run_id, created_at = identifier(told.pipeline.get("id")), instant(told.pipeline.get("created_at"))
+        runs = page.runs if readable else ()
+        if self.source.api == "v4":
+            dated = run_id is not None and created_at is not None
+            run = run_from(told.pipeline, run_id or "", created_at or 0.0, parent=told.parent) if dated else None
+            runs = () if run is None else (run,)
         return Delivery(
             event=told.event,
             targets=tuple(Target(self.source.name, "project", name, name, handle) for name, handle in names),
-            builds=page.builds if len(page.builds) == len(told.records) else (),
+            builds=page.builds if readable else (),
             complete=told.complete,
             whole=told.event == "pipeline" and (told.settled or self.source.api == "v3"),
             key=key_of(headers, told),
+            runs=runs,
         )
 
-    def _project(self, project: str | int) -> Reading[Target]:
-        written = str(project)
-        # A project's path has a `/`: digits alone are its number, also where they are quoted.
-        if self.source.api == "v3" or not written.isdecimal():
-            return Target(self.source.name, "project", written, written)
-        answer = yield from self._ask(Request("project", path("api", "v4", "projects", written)))
-        name = _path_of(mapping(decode(answer), "the project"))
-        if name is None:
-            raise BadPayload('answered no "path_with_namespace"')
-        return Target(self.source.name, "project", name, name, handle=written)
-
-    def _group(self, group: str | int, found: Callable[[Iterable[Target]], None]) -> Reading[int]:
-        """Tell `found` of the projects of each page that build; gives how many those are."""
-        first = (
-            ("include_subgroups", "true"),
-            ("with_shared", "false"),
-            ("archived", "false"),
-            ("order_by", "id"),
-            ("per_page", "100"),
-        )
-
-        def request(cursor: str | None) -> Request:
-            params = first if cursor is None else tuple(parse_qsl(cursor, keep_blank_values=True))
-            return Request("groups", path("api", "v4", "groups", str(group), "projects"), params)
-
-        def read(answer: Answer, cursor: str | None) -> tuple[list[Target], str | None]:
-            records = sequence(decode(answer), "the projects")
-            targets = [target for record in records if (target := self._listed(record))]
-            found(targets)
-            return targets, _cursor(answer, request(cursor))
-
-        return len((yield from walk(request, read)))
-
-    def _listed(self, record: object) -> Target | None:
-        if not isinstance(record, dict) or flag(record, "archived") or flag(record, "jobs_enabled") is False:
-            return None
-        name, handle = _path_of(record), identifier(record.get("id"))
-        if text(record, "builds_access_level") == "disabled" or name is None or handle is None:
-            return None
-        return Target(self.source.name, "project", name, name, handle)
-
-    def _ask(self, request: Request) -> Generator[Request, Answer, Answer]:
-        try:
-            return (yield request)
-        except NotFound as error:
-            if self.source.api != "v3" or error.status != HTTPStatus.GONE:
-                raise
-            place = self.source.api_place
-            raise NotFound(
-                f'the server no longer speaks API v3: write "api: v4" at {place}', status=error.status
-            ) from error
+    # Paths
 
     def builds_path(self, target: Target) -> str:
-        """Give where the target's jobs are, v3: its builds."""
+        """The path of the target's jobs, v3: of its builds."""
         return self.of_project(target, "builds" if self.source.api == "v3" else "jobs")
 
     def of_project(self, target: Target, *parts: str) -> str:
-        """Give where a part of the target's project is."""
-        return path("api", self.source.api, "projects", target.handle or target.name, *parts)
+        """The path of a part of the target's project."""
+        return of_project(self.source, target, *parts)
 
-    def _build_from(
-        self, record: Mapping[str, object], build_id: str, created_at: float
-    ) -> tuple[Build, tuple[Rejected, ...]]:
-        status = (text(record, "status") or "unknown").lower()
-        outcome = failure_of(record) if status == "failed" else OUTCOMES.get(status, Outcome.UNKNOWN)
-        ended_at = instant(record.get("finished_at"))
-        concluded = ended_at is not None if outcome is Outcome.UNKNOWN else outcome in CONCLUDED
-        started_at = instant(record.get("started_at"))
-        started_at, ended_at, dropped = in_order(build_id, created_at, started_at, ended_at if concluded else None)
-        pipeline = inner(record, "pipeline")
-        sha = text(inner(record, "commit"), "id") or text(pipeline, "sha") or ""
-        build = Build(
-            id=build_id,
-            run=self._run(pipeline, sha, text(record, "ref")) or build_id,
-            status=status,
-            outcome=outcome,
-            concluded=concluded,
-            created_at=created_at,
-            started_at=started_at,
-            concluded_at=ended_at,
-            branch=_branch(record, pipeline),
-            sha=sha,
-            name=text(record, "name") or "",
-            stage=text(record, "stage") or "",
-        )
-        return build, dropped
-
-    def _run(self, pipeline: Mapping[str, object], sha: str, ref: str | None) -> str | None:
-        pipeline_id = identifier(pipeline.get("id")) if self.source.api == "v4" else None
-        return pipeline_id or (f"{sha}:{ref or ''}" if sha else None)
+    def _ask(self, request: Request) -> Generator[Request, Answer, Answer]:
+        return (yield from ask(self.source, request))
 
 
-def _branch(record: Mapping[str, object], pipeline: Mapping[str, object]) -> str | None:
-    ref = text(record, "ref")
-    of_request = text(pipeline, "source") in {"merge_request_event", "external_pull_request_event"}
-    if ref is None or flag(record, "tag") or of_request or ref.startswith("refs/merge-requests/"):
-        return None
-    return ref
-
-
-def _cursor(answer: Answer, asked: Request) -> str | None:
-    """Give the query of the next page; a `Link`'s host and path are what the server believes of itself: not used."""
-    link = _LINK.search(answer.headers.get("link", ""))
-    query = _query(link[1]) if link else ""
-    if query:
-        return query
-    page = answer.headers.get("x-next-page", "").strip()
-    if not (page.isascii() and page.isdigit()):
-        return None
-    return urlencode([*(param for param in asked.params if param[0] != "page"), ("page", page)])
-
-
-def _query(link: str) -> str:
-    try:
-        return urlsplit(link).query
-    except ValueError:
-        return ""
-
-
-def _scope(scope: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def _scope(scope: tuple[str, ...]) -> Params:
     return tuple(("scope[]", status) for status in scope)
-
-
-def _path_of(project: Mapping[str, object]) -> str | None:
-    name = project.get("path_with_namespace")
-    return identifier(name) if isinstance(name, str) else None
-
-
-def _shown(name: str | int) -> str:
-    return f'"{name}"' if isinstance(name, str) else str(name)

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from exporter.build import Target
 from exporter.config.document import Mapped
-from exporter.config.values import LONGEST_SHOWN, fault, shown, word
+from exporter.config.values import LONGEST_SHOWN, Word, fault, shown, word
 from exporter.providers.settings import SourceSettings
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_.+-]+")
@@ -67,13 +67,18 @@ GitLabName = Annotated[str | int, PlainValidator(_name)]
 
 
 class GitLabSource(SourceSettings):
-    """A GitLab server, with the projects and groups of it to read, by path or number."""
+    """A GitLab server, with the projects and groups of it to read, by path or number.
+
+    Without either: every project that the token is a member of.
+    """
 
     provider: Literal["gitlab"]
     api: Literal["v4", "v3"] = "v4"
-    projects: tuple[GitLabName, ...] = ()
-    groups: tuple[GitLabName, ...] = Field(default=(), validate_default=True)
+    groups: tuple[GitLabName, ...] = ()
     """Their subgroups included."""
+    projects: tuple[GitLabName, ...] = Field(default=(), validate_default=True)
+    topics: tuple[Word, ...] = ()
+    """Of the projects that lists show, only those with one of these."""
     api_place: StrictStr = Field(default="", exclude=True, repr=False)
     """`FILE:LINE` of the key `api`, or of the source without one: what to change for a server without that API."""
 
@@ -96,6 +101,8 @@ class GitLabSource(SourceSettings):
     @field_validator("projects")
     @classmethod
     def _are_projects(cls, projects: tuple[str | int, ...], info: ValidationInfo) -> tuple[str | int, ...]:
+        if not projects and info.data.get("api") == "v3" and info.data.get("groups") == ():
+            raise fault("missing; name what to read under projects")
         _one_each("project", projects, info.data.get("url", ""), "to read many, name their group under groups")
         for name in map(str, projects):
             if "/" not in name and not name.isdecimal():
@@ -108,9 +115,26 @@ class GitLabSource(SourceSettings):
         _one_each("group", groups, info.data.get("url", ""), "its subgroups are included, and exclude leaves some out")
         if groups and info.data.get("api") == "v3":
             raise fault("groups need api: v4; with v3 name each project under projects")
-        if not groups and info.data.get("projects") == ():
-            raise fault("missing; name what to read under projects or groups")
         return groups
+
+    @field_validator("topics")
+    @classmethod
+    def _narrow_a_list(cls, topics: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if topics and info.data.get("api") == "v3":
+            raise fault("topics need api: v4; with v3 name each project under projects")
+        if any("," in topic for topic in topics):
+            raise fault("a topic has no comma; write each as an entry of its own")
+        if topics and info.data.get("projects") and info.data.get("groups") == ():
+            raise fault("has no effect on projects that are named; name groups, or leave projects out to read all")
+        return topics
+
+    @model_validator(mode="after")
+    def _names_something_or_nothing(self) -> "GitLabSource":
+        empty = [key for key in ("projects", "groups") if key in self.model_fields_set]
+        if empty and not self.projects and not self.groups:
+            keys, them = " and ".join(empty), "it" if len(empty) == 1 else "them"
+            raise fault(f"{keys} without an entry: leave {them} out to read every project of the token")
+        return self
 
     def named_targets(self) -> list[Target]:
         """Every project, by the path or number that is configured."""

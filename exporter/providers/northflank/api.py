@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
-from exporter.build import CONCLUDED, Build, Outcome, Target
+from exporter.build import Build, Outcome, Target
 from exporter.errors import NotFound, RateLimited, SourceError, Unauthorized
 from exporter.http.wire import (
     Answer,
@@ -18,69 +18,34 @@ from exporter.http.wire import (
     flag,
     identifier,
     inner,
-    instant,
     mapping,
     sequence,
     text,
 )
 from exporter.providers.contract import (
     OTHER_EVENT,
+    BuildsAreRuns,
+    BuildStatus,
     Delivery,
     Discovery,
     LimitHeaders,
     Listed,
-    Look,
     Page,
-    Rejected,
     ServiceList,
     Tell,
     unheard,
 )
 from exporter.providers.globs import matches, unmatched
+from exporter.providers.northflank.builds import EVENTS, OUTCOMES, agrees, as_announced, build_from, look_from
 from exporter.providers.northflank.settings import NorthflankProject, NorthflankSource
-from exporter.providers.pages import about, advanced, in_order, page_from, path, walk
+from exporter.providers.pages import advanced, page_from, path, prefixed, walk
 
 Part = Literal["services", "jobs"]
-
-OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
-    {
-        "queued": Outcome.PENDING,
-        "pending": Outcome.PENDING,
-        "unschedulable": Outcome.PENDING,
-        "starting": Outcome.EXECUTING,
-        "cloning": Outcome.EXECUTING,
-        "building": Outcome.EXECUTING,
-        "uploading": Outcome.EXECUTING,
-        "in_progress": Outcome.EXECUTING,
-        "success": Outcome.SUCCESS,
-        "failure": Outcome.FAILURE,
-        "crashed": Outcome.ERROR,
-        "submission_failure": Outcome.ERROR,
-        "aborted": Outcome.CANCELLATION,
-    }
-)
-"""Both ages of the documentation; a word that is in neither is unknown."""
-
-STEPS: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        **dict.fromkeys(("queued", "pending", "unschedulable"), 0),
-        "starting": 1,
-        "cloning": 2,
-        "building": 3,
-        "in_progress": 3,
-        "uploading": 4,
-        **dict.fromkeys(("success", "failure", "crashed", "submission_failure", "aborted"), 5),
-    }
-)
-"""How far a build has come."""
 
 KINDS: Final[Mapping[Part, str]] = MappingProxyType({"services": "service", "jobs": "job"})
 
 BUILDING_SERVICES: Final = frozenset({"combined", "build"})
 """The `serviceType`s that build; `deployment` runs an image."""
-
-EVENTS: Final = frozenset({"build:start", "build:success", "build:failure", "build:abort"})
-"""Of the notification integrations."""
 
 NOTIFICATION: Final = "x-northflank-notification-integration-"
 """What the names of a delivery's headers begin with."""
@@ -89,7 +54,7 @@ LONGEST_CURSOR: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Northflank:
+class Northflank(BuildsAreRuns):
     """One Northflank source."""
 
     source: NorthflankSource
@@ -103,19 +68,19 @@ class Northflank:
     secret_header: ClassVar[str] = f"{NOTIFICATION}token"
 
     def headers(self, token: str) -> dict[str, str]:
-        """Give the headers that every request bears."""
+        """The headers of every request."""
         return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
     def builds(
         self, target: Target, size: int, cursor: str | None = None, scope: tuple[str, ...] = ()
     ) -> Reading[Page]:
-        """Give one page of `{data: {builds: [BUILD]}, pagination: {hasNextPage, cursor?}}`.
+        """One page of `{data: {builds: [BUILD]}, pagination: {hasNextPage, cursor?}}`.
 
-        The API knows no scope: the page's builds are sifted here, by the provider's status or our outcome.
+        The API has no scope: the page's builds are filtered here, by the provider's status or our outcome.
         """
         answer = yield self._list("builds", self.builds_path(target), size, cursor)
         records, after = _entries(answer, "builds", cursor)
-        page = page_from(records, "createdAt", _build_from, after)
+        page = page_from(records, "createdAt", build_from, after)
         if not scope:
             return page
         words = {word.lower() for word in scope}
@@ -123,55 +88,54 @@ class Northflank:
         return Page(kept, page.cursor, page.rejected)
 
     def build(self, target: Target, build_id: str) -> Reading[Page]:
-        """Give one build, `{data: BUILD}`; for a job this takes the permission to deploy, `Forbidden` without it."""
+        """One build, `{data: BUILD}`; for a job this takes the permission to deploy, `Forbidden` without it."""
         answer = yield Request("build", self.builds_path(target) + path(build_id))
         return self.told(mapping(mapping(decode(answer), "the answer").get("data"), '"data"'))
 
     def told(self, record: Mapping[str, object]) -> Page:
-        """Give the build of one record."""
-        return page_from([record], "createdAt", _build_from)
+        """The build of one record."""
+        return page_from([record], "createdAt", build_from)
 
     def single(self, target: Target) -> bool:
-        """Of a job, one build takes the permission to deploy."""
+        """Whether it is a service: for a job, one build takes the permission to deploy."""
         return target.kind == "service"
 
     def list_of(self, target: Target) -> str | None:
-        """Give the project of a service: the list of its services bears their build status."""
+        """The project of a service, whose list of services has their build status; None for a job."""
         return target.project if target.kind == "service" else None
 
-    def looks(self, name: str) -> Reading[Mapping[Target, Look | None]]:
-        """Give what the service list of the project of that name tells of each wanted service."""
+    def statuses(self, name: str) -> Reading[Mapping[Target, BuildStatus | None]]:
+        """The newest build of each wanted service in the service list of the project of that name."""
         listed = yield from self.services(name)
         return {entry.target: entry.look for entry in listed.services if entry.target}
 
     def page_of(self, target: Target, build: Build | None = None) -> str | None:  # noqa: ARG002  # the same for all
-        """Give none: the addresses of Northflank's pages are not documented."""
+        """None: the addresses of Northflank's pages are not documented."""
         return None
 
+    def builds_of(self, target: Target, run_id: str, cursor: str | None = None) -> Reading[Page]:  # noqa: ARG002  # it is one
+        """The build: it is its own run."""
+        return (yield from self.build(target, run_id))
+
     def run(self, target: Target, build: Build) -> Reading[Page]:
-        """Give the build: it is its own run."""
+        """The build: it is its own run."""
         return (yield from self.build(target, build.id))
 
-    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:  # noqa: ARG002  # nothing to ask
-        """Give nothing: what ended here stays so."""
-        yield from ()
-        return {}
-
     def services(self, project: str) -> Reading[ServiceList]:
-        """Give a project's services; one request for up to 100 of them tells which build status changed, and when.
+        """A project's services; one request for up to 100 of them shows which build status changed, and when.
 
         `{data: {services: [{id, name?, serviceType, status?: {build?: {status, lastTransitionTime}}}]}, pagination}`
         """
         return ServiceList((yield from self._listed(project, "services")))
 
     def discover(self, listed: Collection[str] = (), tell: Tell = unheard) -> Reading[Discovery]:
-        """Give every wanted service that builds, and every wanted job; a project that fails is a fault of its own.
+        """Every wanted service that builds, and every wanted job; a project that fails is a fault of its own.
 
-        An excluding pattern of the source speaks of projects by id or name, and of services and jobs by id, name or
+        An excluding pattern of the source applies to projects by id or name, and to services and jobs by id, name or
         `PROJECT/ID`. `Unauthorized` and `RateLimited` would meet every further request too: they end the discovery.
         """
         targets: dict[Target, None] = {}
-        looks: dict[Target, Look | None] = {}
+        statuses: dict[Target, BuildStatus | None] = {}
         faults: list[SourceError] = []
         notes: list[str] = []
         for project in (yield from self._projects()):
@@ -183,22 +147,23 @@ class Northflank:
                 except (Unauthorized, RateLimited):
                     raise
                 except NotFound as error:
-                    faults.append(about(error, f'project "{project}"'))
+                    faults.append(prefixed(error, f'project "{project}"'))
                     break
                 except SourceError as error:
-                    faults.append(about(error, f'project "{project}": {part}'))
+                    faults.append(prefixed(error, f'project "{project}": {part}'))
                     continue
                 wanted = {entry.target: entry.look for entry in entries if entry.target}
                 tell(wanted)
                 targets.update(dict.fromkeys(wanted))
-                looks.update(wanted if part == "services" else {})
+                statuses.update(wanted if part == "services" else {})
                 notes += self._notes(project, part, entries)
-        return Discovery(tuple(targets), tuple(faults), tuple(dict.fromkeys(notes)), looks)
+        return Discovery(tuple(targets), tuple(faults), tuple(dict.fromkeys(notes)), statuses)
 
     def event(self, headers: Mapping[str, str], body: object) -> Delivery:
-        """Give what a notification tells: `{event, data: {build: BUILD, service|job: {id}, project: {id}}}`.
+        """The content of a notification: `{event, data: {build: BUILD, service|job: {id}, project: {id}}}`.
 
-        An event that says that a build ended, with a build that does not, tells no build: the target must be read.
+        It has no build, and the target must be read, where the event and the build disagree on whether it ended, or
+        how.
         Page: https://northflank.com/docs/v1/application/notifications/webhook-notifications.
         """
         fields = body if isinstance(body, dict) else {}
@@ -208,13 +173,13 @@ class Northflank:
             return Delivery(OTHER_EVENT)
         data = inner(fields, "data")
         record = inner(data, "build")
-        builds = page_from([record], "createdAt", _build_from).builds
-        ended = event != "build:start"
+        builds = tuple(as_announced(build, event) for build in page_from([record], "createdAt", build_from).builds)
         return Delivery(
             event=event,
             targets=self._named(data),
-            builds=tuple(build for build in builds if build.concluded or not ended),
-            complete=text(record, "status") is not None,
+            builds=tuple(build for build in builds if agrees(build, event)),
+            complete=text(record, "status") is not None
+            or any(build.outcome is not Outcome.UNKNOWN for build in builds),
             whole=text(record, "branch") is not None or record.get("pullRequestId") is not None,
             key=identifier(headers.get(f"{NOTIFICATION}event-id")) or "",
         )
@@ -251,7 +216,7 @@ class Northflank:
             (*names, f"{project}/{names[0]}"), self.source.exclude
         )
         target = Target(self.source.name, KINDS[part], project, names[0]) if wanted and not excluded else None
-        return Listed(*names, builds, target, _look_from(inner(inner(fields, "status"), "build")))
+        return Listed(*names, builds, target, look_from(inner(inner(fields, "status"), "build")))
 
     def _wish(self, project: str) -> NorthflankProject:
         if self.source.projects is None:
@@ -280,7 +245,7 @@ class Northflank:
         return path("v1", "teams", self.source.team, "projects") if self.source.team else path("v1", "projects")
 
     def builds_path(self, target: Target) -> str:
-        """Give where the target's builds are."""
+        """The path of the target's builds."""
         return self._root() + path(target.project, f"{target.kind}s", target.name, "build")
 
     def _list(self, operation: str, where: str, size: int, cursor: str | None) -> Request:
@@ -300,47 +265,3 @@ def _names(record: object) -> tuple[str, str] | None:
     if not isinstance(record, dict) or (found := identifier(record.get("id"))) is None:
         return None
     return found, text(record, "name") or found
-
-
-def _look_from(status: Mapping[str, object]) -> Look | None:
-    word = text(status, "status")
-    if word is None:
-        return None
-    outcome = OUTCOMES.get(word.lower(), Outcome.UNKNOWN)
-    return Look(word.lower(), outcome, instant(status.get("lastTransitionTime")), STEPS.get(word.lower(), 0))
-
-
-def _build_from(record: Mapping[str, object], build_id: str, created_at: float) -> tuple[Build, tuple[Rejected, ...]]:
-    status = (text(record, "status") or "unknown").lower()
-    ended_at = instant(record.get("buildConcludedAt"))
-    outcome, concluded = _standing(status, record, ended=ended_at is not None)
-    if ended_at == created_at // 1:
-        # The end is told in whole seconds, the creation in milliseconds: here both are in the same second.
-        ended_at = created_at
-    _, ended_at, rejected = in_order(build_id, created_at, None, ended_at if concluded else None)
-    build = Build(
-        id=build_id,
-        run=build_id,
-        status=status,
-        outcome=outcome,
-        concluded=concluded,
-        created_at=created_at,
-        concluded_at=ended_at,
-        branch=text(record, "branch") if record.get("pullRequestId") is None else None,
-        sha=text(record, "sha") or "",
-    )
-    return build, rejected
-
-
-def _standing(status: str, record: Mapping[str, object], *, ended: bool) -> tuple[Outcome, bool]:
-    """Give the outcome and whether the build ended: `concluded` decides, the status is the fallback."""
-    outcome, concluded = OUTCOMES.get(status, Outcome.UNKNOWN), flag(record, "concluded")
-    if outcome is Outcome.UNKNOWN:
-        return outcome, ended if concluded is None else concluded
-    says_ended = outcome in CONCLUDED
-    if concluded is None or concluded == says_ended:
-        return outcome, says_ended
-    if not concluded:
-        return Outcome.EXECUTING, False
-    by_flag = {True: Outcome.SUCCESS, False: Outcome.FAILURE, None: Outcome.UNKNOWN}
-    return by_flag[flag(record, "success")], True
