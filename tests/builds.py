@@ -1,9 +1,9 @@
-"""Builds, sights and histories as the tests of the pure modules need them."""
+"""Builds, runs, observations and histories as the tests of the pure modules need them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from exporter.build import CONCLUDED, Build, Outcome, Target
-from exporter.history.window import History, Rules, Sight, merge
+from exporter.build import CONCLUDED, Build, Outcome, Run, Target
+from exporter.history.window import History, Observation, Rules, RunObservation, merge
 
 DAY = 86400.0
 NOW = 1_700_000_000.0
@@ -53,19 +53,70 @@ def build(  # noqa: PLR0913  # a build has that many fields, and a test names th
     )
 
 
-def seen(*builds: Build, at: float = NOW) -> list[Sight]:
-    """Sights of the builds, all of one moment."""
+RUN_OUTCOMES = {
+    "success": Outcome.SUCCESS,
+    "failed": Outcome.FAILURE,
+    "canceled": Outcome.CANCELLATION,
+    "skipped": Outcome.SKIP,
+    "pending": Outcome.PENDING,
+    "running": Outcome.EXECUTING,
+    "": Outcome.UNKNOWN,
+}
+
+
+def pipeline(  # noqa: PLR0913  # a run has that many fields, and a test names those that it is about
+    run_id: str,
+    status: str = "success",
+    *,
+    at: float = 0.0,
+    moved: float | None = 60.0,
+    branch: str | None = "main",
+    trigger: str = "push",
+    sha: str = "",
+    parent: str = "",
+) -> Run:
+    """A pipeline created `at` seconds after NOW whose status last changed `moved` seconds after that."""
+    return Run(
+        id=run_id,
+        status=status,
+        outcome=RUN_OUTCOMES.get(status, Outcome.WAITING),
+        created_at=NOW + at,
+        updated_at=None if moved is None or not status else NOW + at + moved,
+        branch=branch,
+        trigger=trigger,
+        sha=sha or f"sha-{run_id}",
+        ref=branch or "",
+        parent=parent,
+    )
+
+
+def asked(*runs: Run, at: float = NOW) -> list[RunObservation]:
+    """Observations of the runs, all of one moment."""
+    return [(run, at) for run in runs]
+
+
+def seen(*builds: Build, at: float = NOW) -> list[Observation]:
+    """Observations of the builds, all of one moment."""
     return [(build, at) for build in builds]
 
 
-def read(*builds: Build, rules: Rules = RULES, now: float = NOW) -> History:
-    """The history of a target that was read once."""
-    return merge(History(), seen(*builds, at=now), rules, now)
+def read(*builds: Build, runs: Iterable[Run] = (), rules: Rules = RULES, now: float = NOW) -> History:
+    """The history of a target that was read once; all builds of the runs are among those read."""
+    return read_again(History(), *builds, runs=runs, rules=rules, now=now)
 
 
-def read_again(history: History, *builds: Build, rules: Rules = RULES, now: float = NOW) -> History:
-    """The history after one more read."""
-    return merge(history, seen(*builds, at=now), rules, now)
+def read_again(
+    history: History, *builds: Build, runs: Iterable[Run] = (), rules: Rules = RULES, now: float = NOW
+) -> History:
+    """The history after one more read; all builds of the runs are among those read or known."""
+    runs = list(runs)
+    whole = {run.id for run in runs}
+    return merge(history, seen(*builds, at=now), rules, now, runs=asked(*runs, at=now), whole=whole)
+
+
+def listed(history: History, *runs: Run, rules: Rules = RULES, now: float = NOW) -> History:
+    """The history after a list told of these runs, and nothing of their builds."""
+    return merge(history, (), rules, now, runs=asked(*runs, at=now))
 
 
 def many(
@@ -94,9 +145,18 @@ def counted(history: History) -> dict[tuple[str, ...], dict[str, int]]:
 
 
 def all_counted(history: History) -> dict[str, int]:
-    """Everything that was counted, shown or about to be, by outcome."""
+    """All builds that were counted, by outcome."""
+    return _sums(history.totals.values())
+
+
+def runs_counted(history: History) -> dict[str, int]:
+    """All runs that were counted, by outcome."""
+    return _sums(history.run_totals.values())
+
+
+def _sums(by_group: Iterable[Mapping[Outcome, int]]) -> dict[str, int]:
     sums: dict[str, int] = {}
-    for outcomes in (*history.totals.values(), *history.carried.values()):
+    for outcomes in by_group:
         for outcome, number in outcomes.items():
             if number:
                 sums[outcome.value] = sums.get(outcome.value, 0) + number

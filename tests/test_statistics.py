@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from exporter.build import Build, Outcome
 from exporter.history.statistics import Statistics, statistics
-from exporter.history.window import History, Rules, look, recut, without
+from exporter.history.window import History, Rules, aged, recut, without
 
 FEW = Rules(builds=3)
 
@@ -78,7 +78,7 @@ def test_the_newest_build_is_remembered_though_it_is_too_old_for_the_window() ->
     history = read(build("green"), build("cancelled", Outcome.CANCELLATION, at=100))
     for round_ in range(3):
         history = read_again(history, *many(200, begin=9999.0 * (round_ + 1), prefix=f"r{round_}-"))
-    found = of(look(history, RULES, NOW + 8 * DAY))
+    found = of(aged(history, RULES, NOW + 8 * DAY))
     assert found.last
     assert (found.last.id, found.last_created) == ("cancelled", NOW + 100)
     assert found.counts == {("success", Outcome.SUCCESS): 1}
@@ -239,8 +239,30 @@ def test_a_broken_branch_stays_broken_though_nobody_builds_it() -> None:
     history = read(failing("bad", 0, took=30))
     for round_ in range(3):
         history = read_again(history, *many(200, begin=9999.0 * (round_ + 1), prefix=f"r{round_}-"))
-    found = of(look(history, RULES, NOW + 100 * DAY))
+    found = of(aged(history, RULES, NOW + 29 * DAY))
     assert (found.sequel.success, found.sequel.failures, found.sequel.broken_since) == (False, 1, NOW + 30)
+
+
+def test_a_sequence_ends_when_nothing_has_happened_for_as_long_as_is_remembered() -> None:
+    history = read(failing("bad", 0, took=30), build("pr", branch=None, took=30))
+    assert history.names == ("main",)
+    assert history.cut_at <= NOW + 7 * DAY
+    history = aged(history, RULES, NOW + 8 * DAY)
+    assert history.cut_at == NOW + 30 * DAY + 30
+    history = aged(history, RULES, NOW + 30 * DAY + 31)
+    assert (history.names, history.version) == ((), 3)
+    found = of(history, ("other",))
+    assert (found.sequel.success, found.last, found.last_created, found.last_concluded) == (None, None, None, {})
+    assert found.counts == {}
+    assert aged(history, RULES, NOW + 99 * DAY) is history
+
+
+def test_a_long_streak_is_remembered_whole_while_it_goes_on() -> None:
+    history = read()
+    for day in range(60):
+        history = read_again(history, failing(f"f{day}", day * DAY), now=NOW + day * DAY + 60)
+    found = of(history).sequel
+    assert (found.failures, found.broken_since) == (60, NOW + 60)
 
 
 def test_cancelled_builds_that_are_cut_hide_no_decided_run() -> None:
@@ -299,7 +321,7 @@ def test_an_opt_in_group_remembers_how_its_runs_went_while_it_has_builds() -> No
 
 # Latencies
 
-SMALL = Rules(builds=3, buckets=(10, 60), histograms=("conclude", "queue", "run"))
+SMALL = Rules(builds=3, buckets=(10, 60), histograms=("conclude", "queue", "execution"))
 
 
 def test_latencies_are_counted_cumulatively_by_outcome() -> None:
@@ -313,17 +335,17 @@ def test_latencies_are_counted_cumulatively_by_outcome() -> None:
     assert found["conclude"][Outcome.FAILURE].counts == [1, 1, 1]
 
 
-def test_queue_and_run_are_measured_where_the_start_is_told() -> None:
+def test_queue_and_execution_are_measured_where_the_start_is_told() -> None:
     builds = [build("a", took=50, started=20), build("b", Outcome.EXECUTING, started=5), build("c", took=9)]
     found = of(read(*builds, rules=SMALL), rules=SMALL).histograms
     assert (found["queue"][None].counts, found["queue"][None].total) == ([1, 2, 2], 25)
-    assert (found["run"][Outcome.SUCCESS].counts, found["run"][Outcome.SUCCESS].total) == ([0, 1, 1], 30)
+    assert (found["execution"][Outcome.SUCCESS].counts, found["execution"][Outcome.SUCCESS].total) == ([0, 1, 1], 30)
     assert found["conclude"][Outcome.SUCCESS].total == 59
 
 
 def test_a_build_without_an_end_has_no_latency() -> None:
     found = of(read(build("a", took=9, started=1)._replace(concluded_at=None), rules=SMALL), rules=SMALL).histograms
-    assert (found["conclude"], found["run"]) == ({}, {})
+    assert (found["conclude"], found["execution"]) == ({}, {})
     assert found["queue"][None].counts == [1, 1, 1]
 
 

@@ -1,6 +1,5 @@
 """How a target's branches stand, as a person asks: broken, running, stuck, flaky. Made once a change. Pure."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, inf
@@ -8,9 +7,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from exporter.build import FAILED, Build, Outcome
+from exporter.history.records import OTHER, History
 from exporter.history.runs import age_key
 from exporter.history.statistics import Statistics
-from exporter.history.window import OTHER, History
 
 STUCK_AFTER = 3600.0
 """Seconds after which an unfinished build is stuck, unless builds of its branch take a third of that: as the alert."""
@@ -38,11 +37,11 @@ class Standing:
     flaky_commits: int = 0
     succeeded: int = 0
     decided: int = 0
-    """Builds of the window that succeeded, and that succeeded or failed."""
+    """Runs of the window that succeeded, and that succeeded or failed."""
 
     @property
     def success_ratio(self) -> float | None:
-        """Successes among the builds that succeeded or failed; None where there are none."""
+        """Successes among the runs that succeeded or failed; None where there are none."""
         return self.succeeded / self.decided if self.decided else None
 
     def stuck(self, now: float) -> bool:
@@ -106,10 +105,7 @@ def _together(by_branch: Mapping[str, Standing]) -> Standing:
 
 
 def _of_group(found: Statistics) -> Standing:
-    by_outcome: Counter[Outcome] = Counter()
-    for (_status, outcome), number in found.counts.items():
-        by_outcome[outcome] += number
-    succeeded = by_outcome[Outcome.SUCCESS]
+    succeeded = found.runs.get(Outcome.SUCCESS, 0)
     return Standing(
         last_created=found.last_created,
         last_outcome=found.last.outcome if found.last else None,
@@ -120,7 +116,7 @@ def _of_group(found: Statistics) -> Standing:
         oldest_unfinished=found.oldest_unfinished,
         flaky_commits=found.flaky_commits,
         succeeded=succeeded,
-        decided=succeeded + sum(by_outcome[outcome] for outcome in FAILED),
+        decided=succeeded + sum(found.runs.get(outcome, 0) for outcome in FAILED),
     )
 
 
