@@ -10,7 +10,7 @@ from bench.load import START
 from bench.watch import Count, Watch, look_at
 from exporter.collector import Collector
 from exporter.config.secret import EnvToken
-from exporter.polling.workers import Inline
+from exporter.polling.workers import InlinePool
 from exporter.settings.settings import Settings
 from exporter.simulator import Limit, Simulator, World
 from exporter.simulator.loopback import HOUR, MINUTE, Before, Clock, Ledger, connecting
@@ -64,7 +64,7 @@ class Scene:
             settings,
             clock=self.clock,
             chance=Random("chance").random,  # seeded: the same table at each run
-            readers=lambda _size: Inline(),
+            workers=lambda _size: InlinePool(),
             connect=connecting(self.simulator, self.clock, self.ledger, before),
         )
 

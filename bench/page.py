@@ -19,7 +19,7 @@ from bench.course import tell
 from bench.performance.inside import TOKEN, settings
 from bench.performance.provider import Connected, Northflank
 from exporter.collector import Collector
-from exporter.polling.workers import Inline
+from exporter.polling.workers import InlinePool
 from exporter.simulator import SIMULATOR_TOKEN
 from exporter.web.application import application
 from exporter.web.server import listen
@@ -47,7 +47,7 @@ def main() -> None:
     northflank = Northflank(given.targets, 100, start=now)
     collector = Collector(
         settings(ttl=86400.0, idle_ttl=86400.0, discovery=86400.0),
-        readers=lambda _size: Inline(),
+        workers=lambda _size: InlinePool(),
         connect=lambda *_: Connected(northflank),
     )
     collector.collect()
@@ -70,7 +70,7 @@ def main() -> None:
 def seconds_of(collector: Collector) -> float:
     """What taking what is known took, all of it under the lock."""
     begun = time.perf_counter()
-    collector.known()
+    collector.snapshot()
     return time.perf_counter() - begun
 
 

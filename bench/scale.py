@@ -30,7 +30,7 @@ def read_all(url: str, concurrency: int) -> tuple[float, float]:
     collector.collect()
     took = time.monotonic() - begun
     collector.close()
-    return took, collector.meters.requests("northflank")
+    return took, collector.self_metrics.requests("northflank")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ def samples(answer: bytes) -> list[str]:
     return [line for line in gzip.decompress(answer).decode().splitlines() if not line.startswith("#")]
 
 
-def test_every_target_of_the_made_up_provider_is_read_with_two_full_windows_and_some_150_samples() -> None:
+def test_every_target_of_the_made_up_provider_is_read_with_two_full_windows_and_some_180_samples() -> None:
     loop = Loop(Northflank(60, start=START))
     loop.read()
     targets = loop.collector.targets()
@@ -25,7 +25,7 @@ def test_every_target_of_the_made_up_provider_is_read_with_two_full_windows_and_
     assert len([build for build in builds if build.branch != "main"]) == 100
     assert all(build.concluded for build in builds)
     shown = samples(loop.exposed())
-    assert 130 < len(shown) / 60 < 170
+    assert 160 < len(shown) / 60 < 200
     assert not any(line.startswith("ci_build_source_rejected_records_total{") for line in shown)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import takewhile
 
-from exporter.build import CONCLUDED, Outcome
 from exporter.collector import Collector
+from exporter.history.records import AGAIN, COUNTED
 from exporter.history.window import History
 from exporter.simulator.history import History as Script
 from exporter.simulator.plan import ENDED, Plan
@@ -15,9 +15,6 @@ from exporter.simulator.world import Entity, GitLabProject, World
 
 Address = tuple[str, str]
 """The kind and name of a target; names are unique among those of a kind in the worlds here, projects by their path."""
-EVERY_BIT = 0xFF
-"""What the window gives a build that it had forgotten: counted before, whatever it was."""
-SKIP_BIT = 1 << CONCLUDED.index(Outcome.SKIP)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -147,16 +144,14 @@ class Count:
         if history.baseline is None or self._versions.get(address) == history.version:
             return None
         self._versions[address] = history.version
-        bits = {build_id: row.counted for build_id, row in history.rows.items() if row.counted}
+        bits = {build_id: COUNTED for build_id, row in history.rows.items() if row.counted & COUNTED}
+        again = {build_id for build_id, row in history.rows.items() if row.counted & AGAIN}
         if address not in self._before:
             self._before[address], self._seen[address] = bits, {}
             self._baselines[address], self._begun[address] = history.baseline, now
         seen = self._seen[address]
-        for build_id, counted in bits.items():
-            if counted != EVERY_BIT:
-                seen[build_id] = seen.get(build_id, 0) | counted
-        groups = (*history.totals.values(), *history.carried.values())
-        self._totals[address] = sum(sum(outcomes.values()) for outcomes in groups)
+        seen.update({build_id: counted for build_id, counted in bits.items() if build_id not in again})
+        self._totals[address] = sum(sum(outcomes.values()) for outcomes in history.totals.values())
         gone = self._open.get(address, set()) - history.rows.keys()
         self._open[address] = history.rows.keys() - bits.keys()
         self._gone.setdefault(address, set()).update(gone)
@@ -165,7 +160,7 @@ class Count:
     def sums(self, truth: Truth) -> tuple[int, int, int, int]:
         """How many builds concluded since the first read of their target; conclusions counted, twice, and missed.
 
-        A skipped build that came back to life concludes twice, if it was seen in between.
+        A skipped build that came back to life counts once, as skipped, if it was seen in between.
         """
         concluded = twice = missed = 0
         for address, conclusions in truth.items():
@@ -178,8 +173,7 @@ class Count:
             noted = sum((bits & ~before.get(build_id, 0)).bit_count() for build_id, bits in seen.items())
             unseen = 0
             for conclusion in due:
-                ours = seen.get(conclusion.id, 0) & ~before.get(conclusion.id, 0)
-                if not (ours if conclusion.status == "skipped" else ours & ~SKIP_BIT):
+                if not seen.get(conclusion.id, 0) & ~before.get(conclusion.id, 0):
                     missed += 1
                     unseen += conclusion.id in self._gone.get(address, ())
             more = self._totals.get(address, 0) - noted

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.build import Build, Target
+from exporter.exposition.self_metrics import SourceStatus
+from exporter.exposition.series_limit import shown_history
 from exporter.history.health import Standings
 from exporter.history.window import History
 from exporter.polling.rate_limit import Allowance
-from exporter.polling.state import Origin
-from exporter.store.codec import Packed
+from exporter.polling.state import Source
 
 NOT_READ = Standings()
 
@@ -32,34 +33,36 @@ class KnownSource:
     allowance: Allowance
     targets: int
     errors: tuple[str, ...]
-    """What the last discovery failed of, a line each."""
+    """Why the last discovery failed, a line each."""
 
 
 class KnownTarget(NamedTuple):
-    """A target, and what is remembered of it: a tuple, for there can be ten thousand at each look."""
+    """A target, and what is remembered of it: a tuple, since there can be ten thousand in each snapshot."""
 
     target: Target
     source: KnownSource
-    packed: Packed
-    """What is remembered of its builds, at rest."""
+    read: Callable[[Target], History]
+    """Reads its history from the store."""
     standings: Standings
     up: bool | None
-    """Whether the last read succeeded; None: not tried yet."""
+    """Whether the last read succeeded; None: it was not tried yet."""
     error: str
-    """What it failed of, in one line."""
+    """Why it failed, in one line."""
     refreshed_at: float | None
     """When it was last known to be current."""
     hidden: bool
-    """Whether the metrics show nothing but that it is up: there were too many series."""
+    """Whether the metrics show only whether it is up: there were too many series."""
+    folded: bool = False
+    """Whether the metrics show all its branches as one, for the same reason."""
 
     @property
     def history(self) -> History:
-        """What is remembered of its builds: unpacked for whoever asks, so ask once."""
-        return self.packed.history
+        """What is remembered of its builds, with the branches that are shown. Each call decodes it: ask once."""
+        return shown_history(self.read(self.target), folded=self.folded)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Snapshot:
     """All sources and targets at one moment."""
 
     at: float
@@ -67,46 +70,67 @@ class Known:
     targets: tuple[KnownTarget, ...]
 
 
-def known(
-    origins: Iterable[Origin],
+def snapshot(  # noqa: PLR0913, PLR0917  # what there is, what is shown of it, and when
+    sources: Iterable[Source],
+    read: Callable[[Target], History],
     standings: Mapping[Target, Standings],
     hidden: Collection[Target],
+    folded: Collection[Target],
     now: float,
-) -> Known:
-    """What the sources hold now; nothing of it is computed here, for the caller holds the collector's lock."""
-    sources, targets = [], []
-    for origin in origins:
-        source = _source(origin, now)
-        sources.append(source)
-        targets += [
+) -> Snapshot:
+    """What the sources hold now; nothing is computed here, since the caller holds the collector's lock."""
+    known_sources, known_targets = [], []
+    for source in sources:
+        known = _source(source, now)
+        known_sources.append(known)
+        known_targets += [
             KnownTarget(
                 target,
-                source,
-                subject.packed,
+                known,
+                read,
                 standings.get(target, NOT_READ),
-                subject.up,
-                "" if subject.up else subject.error,
-                subject.refreshed_at,
+                state.health.up,
+                "" if state.health.up else state.health.error,
+                state.health.refreshed_at,
                 target in hidden,
+                target in folded,
             )
-            for target, subject in origin.subjects.items()
+            for target, state in source.targets.items()
         ]
-    return Known(now, tuple(sources), tuple(targets))
+    return Snapshot(now, tuple(known_sources), tuple(known_targets))
 
 
-def _source(origin: Origin, now: float) -> KnownSource:
-    budget = origin.purse.budget
+def _source(source: Source, now: float) -> KnownSource:
+    bucket = source.budget.bucket
     return KnownSource(
-        name=origin.name,
-        provider=origin.settings.provider,
-        title=origin.provider.title,
-        url=origin.settings.url,
-        page_of=origin.provider.page_of,
-        up=origin.up,
-        resting_until=budget.resting_until if now < budget.resting_until else None,
-        allowance=budget.allowance,
-        targets=len(origin.subjects),
-        errors=origin.errors,
+        name=source.name,
+        provider=source.reader.settings.provider,
+        title=source.provider.title,
+        url=source.reader.settings.url,
+        page_of=source.provider.page_of,
+        up=source.state.answered,
+        resting_until=bucket.resting_until if now < bucket.resting_until else None,
+        allowance=bucket.allowance,
+        targets=len(source.targets),
+        errors=source.state.discovery.errors,
+    )
+
+
+def status_of(source: Source, now: float) -> SourceStatus:
+    """How a source stands, for the metrics."""
+    targets = dict.fromkeys(source.provider.kinds, 0)
+    for target in source.targets:
+        targets[target.kind] = targets.get(target.kind, 0) + 1
+    bucket, state = source.budget.bucket, source.state
+    allowance = bucket.allowance
+    return SourceStatus(
+        name=source.name,
+        up=state.answered,
+        resting=now < bucket.resting_until,
+        targets=targets,
+        limit=allowance.limit,
+        remaining=allowance.remaining,
+        reset_at=allowance.reset_at,
     )
 
 

@@ -25,40 +25,43 @@
       "rules": [
         {
           "alert": "CIBuildDefaultBranchBroken",
-          "expr": "max without (instance, pod) (\n  ci_build_last_success{%(first)sbranch=~\"%(defaultBranches)s\"}\n  unless ignoring (branch, build_name, build_stage) replica:ci_build_target_up:cut_off\n) == 0" % $._settings,
+          "expr": "max without (instance, pod) (\n  ci_build_last_success%(alone)s\n  unless ignoring (branch, build_name, build_stage, trigger, ref_kind) replica:ci_build_target_up:cut_off\n) == 0 and ignoring (build_name, build_stage, trigger, ref_kind) branch:ci_build_default_branch:info" % $._settings,
           "for": "10m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "warning",
           },
           "annotations": {
             "summary": "{{ $labels.target }} ({{ $labels.source }}): {{ $labels.branch }} is broken",
-            "description": "The latest finished run on {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} failed. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} It is build {{ . | first | label \"build_id\" }} of commit {{ . | first | label \"sha\" }}. {{- end }} {{- with printf \"ci_build_broken_since_timestamp_seconds{%s}\" $of | query }} Broken since {{ . | first | value | humanizeTimestamp }}. {{- end }}",
+            "description": "The latest finished run on {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} failed. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} {{- $last := first . }}{{ if label \"build_id\" $last }} It is build {{ label \"build_id\" $last }} of commit {{ label \"sha\" $last }} {{- if label \"reason\" $last }} ({{ label \"reason\" $last }}){{ end }}.{{ end }}{{ if label \"url\" $last }} {{ label \"url\" $last }}{{ end }} {{- end }} {{- with printf \"ci_build_broken_since_timestamp_seconds{%s}\" $of | query }} Broken since {{ . | first | value | humanizeTimestamp }}. {{- end }}",
             "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuilddefaultbranchbroken",
           },
         },
         {
           "alert": "CIBuildFailingRepeatedly",
-          "expr": "max without (instance, pod) (\n  ci_build_consecutive_failures{%(first)sbranch!=\"other\"}\n  unless ignoring (branch, build_name, build_stage) replica:ci_build_target_up:cut_off\n) >= %(failingRuns)g" % $._settings,
+          "expr": "max without (instance, pod) (\n  ci_build_consecutive_failures{%(first)sbranch!=\"other\"}\n  unless ignoring (branch, build_name, build_stage, trigger, ref_kind) replica:ci_build_target_up:cut_off\n) >= %(failingRuns)g" % $._settings,
           "for": "5m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "critical",
           },
           "annotations": {
             "summary": "{{ $labels.target }} ({{ $labels.source }}): {{ $labels.branch }} failed {{ $value }} times in a row",
-            "description": "The last {{ $value }} runs on {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} failed. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} The newest is build {{ . | first | label \"build_id\" }} of commit {{ . | first | label \"sha\" }}. {{- end }}",
+            "description": "The last {{ $value }} runs on {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} failed. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} {{- $last := first . }}{{ if label \"build_id\" $last }} The newest is build {{ label \"build_id\" $last }} of commit {{ label \"sha\" $last }} {{- if label \"reason\" $last }} ({{ label \"reason\" $last }}){{ end }}.{{ end }}{{ if label \"url\" $last }} {{ label \"url\" $last }}{{ end }} {{- end }}",
             "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildfailingrepeatedly",
           },
         },
         {
           "alert": "CIBuildSuccessRatioFallen",
-          "expr": "branch:ci_build_window_success_ratio:week - branch:ci_build_window_success_ratio:of_many > %(successRatioFall)g" % $._settings,
+          "expr": "branch:ci_build_window_run_success_ratio:week - branch:ci_build_window_run_success_ratio:of_many > %(successRatioFall)g" % $._settings,
           "for": "30m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "warning",
           },
           "annotations": {
             "summary": "{{ $labels.target }} ({{ $labels.source }}): {{ $labels.branch }} succeeds less often than last week",
-            "description": "The success ratio of {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} is {{ printf \"%.2f\" $value }} below its mean of last week. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} Build {{ . | first | label \"build_id\" }} of commit {{ . | first | label \"sha\" }} failed last. {{- end }}",
+            "description": "The success ratio of {{ $labels.branch }} of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} is {{ printf \"%.2f\" $value }} below its mean of last week. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} {{- $last := first . }}{{ if label \"build_id\" $last }} Build {{ label \"build_id\" $last }} of commit {{ label \"sha\" $last }} failed last {{- if label \"reason\" $last }} ({{ label \"reason\" $last }}){{ end }}.{{ end }}{{ if label \"url\" $last }} {{ label \"url\" $last }}{{ end }} {{- end }}",
             "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildsuccessratiofallen",
           },
         },
@@ -66,6 +69,7 @@
           "alert": "CIBuildLatencyDoubled",
           "expr": "branch:ci_build_conclude_latency_seconds:p90_of_many > %(latencyFactor)g * branch:ci_build_conclude_latency_seconds:p90_week and branch:ci_build_conclude_latency_seconds:p90_of_many - branch:ci_build_conclude_latency_seconds:p90_week > %(latencySeconds)g" % $._settings,
           "for": "30m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "info",
           },
@@ -79,6 +83,7 @@
           "alert": "CIBuildStuck",
           "expr": "branch:ci_build_unfinished_seconds:max > %(stuckSeconds)g unless branch:ci_build_unfinished_seconds:max <= 3 * branch:ci_build_conclude_latency_seconds:p90" % $._settings,
           "for": "10m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "warning",
           },
@@ -92,12 +97,13 @@
           "alert": "CIBuildFlaky",
           "expr": "sum without (branch) (max without (instance, pod) (ci_build_window_flaky_commits%(alone)s)) >= %(flakyCommits)g and sum without (branch) (max without (instance, pod) (ci_build_window_flaky_commits%(alone)s)) > %(flakyShare)g * sum without (branch) (branch:ci_build_window_decided_builds:sum)" % $._settings,
           "for": "1h",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "info",
           },
           "annotations": {
             "summary": "{{ $labels.target }} ({{ $labels.source }}): builds are flaky",
-            "description": "On {{ $value }} commits in the windows of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} the same build both failed and succeeded. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"topk(1, ci_build_window_flaky_commits{%s})\" $of | query }} Most of them are of branch {{ . | first | label \"branch\" }}. {{- end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} Build {{ . | first | label \"build_id\" }} of commit {{ . | first | label \"sha\" }} failed last. {{- end }}",
+            "description": "On {{ $value }} commits in the windows of {{ $labels.kind }} {{ $labels.target }} in {{ $labels.project }} the same build both failed and succeeded. {{- $of := \"\" }}{{ range $name, $value := $labels }}{{ if ne $name \"__name__\" -}} {{ $of = printf \"%s%s=%q,\" $of $name $value }}{{ end }}{{ end }} {{- with printf \"topk(1, ci_build_window_flaky_commits{%s})\" $of | query }} Most of them are of branch {{ . | first | label \"branch\" }}. {{- end }} {{- with printf \"ci_build_last_failed_info{%s}\" $of | query }} {{- $last := first . }}{{ if label \"build_id\" $last }} Build {{ label \"build_id\" $last }} of commit {{ label \"sha\" $last }} failed last {{- if label \"reason\" $last }} ({{ label \"reason\" $last }}){{ end }}.{{ end }}{{ if label \"url\" $last }} {{ label \"url\" $last }}{{ end }} {{- end }}",
             "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildflaky",
           },
         },
@@ -105,6 +111,7 @@
           "alert": "CIBuildOverdue",
           "expr": "branch:ci_build_pause_seconds:current > %(overdueFactor)g * branch:ci_build_pause_seconds:longest and branch:ci_build_pause_seconds:current > 6 * 3600" % $._settings,
           "for": "30m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "info",
           },
@@ -123,6 +130,7 @@
           "alert": "CIBuildTargetUnreadable",
           "expr": "max without (instance, pod) (ci_build_target_up%(alone)s) == 0" % $._settings,
           "for": "15m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "warning",
           },
@@ -136,6 +144,7 @@
           "alert": "CIBuildTargetStale",
           "expr": "time() - max without (instance, pod) (ci_build_target_refresh_timestamp_seconds%(alone)s) > %(staleSeconds)g unless (\n  time() - max without (instance, pod) (ci_build_target_refresh_timestamp_seconds%(alone)s) <= 9000\n  and ignoring (project, kind, target) source:ci_build_source_webhook_events:increase7h\n)" % $._settings,
           "for": "10m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "warning",
           },
@@ -162,6 +171,7 @@
           "alert": "CIBuildSourceDown",
           "expr": "max without (instance, pod) (ci_build_source_up%(alone)s) == 0 or (\n  max without (instance, pod, project, kind, target) (ci_build_target_up%(alone)s) == 0\n  and count without (project, kind, target) (max without (instance, pod) (ci_build_target_up%(alone)s)) > 1\n)" % $._settings,
           "for": "10m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "critical",
           },
@@ -175,6 +185,7 @@
           "alert": "CIBuildReplicaCutOff",
           "expr": "min without (instance, pod) (ci_build_source_up%(alone)s) == 0 and max without (instance, pod) (ci_build_source_up%(alone)s) == 1" % $._settings,
           "for": "30m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "warning",
           },
@@ -188,6 +199,7 @@
           "alert": "CIBuildAllowanceNearlyUsed",
           "expr": "max without (instance, pod) (ci_build_source_ratelimit_remaining%(alone)s) / max without (instance, pod) (ci_build_source_ratelimit_limit%(alone)s) < %(allowanceShare)g" % $._settings,
           "for": "10m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "warning",
           },
@@ -201,6 +213,7 @@
           "alert": "CIBuildSourceResting",
           "expr": "max without (instance, pod) (ci_build_source_resting%(alone)s) == 1" % $._settings,
           "for": "15m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "warning",
           },
@@ -258,6 +271,7 @@
           "alert": "CIBuildTargetsHidden",
           "expr": "max without (instance, pod) (ci_build_exporter_hidden_targets%(alone)s) > 0" % $._settings,
           "for": "15m",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "warning",
           },
@@ -271,12 +285,13 @@
           "alert": "CIBuildSeriesFolded",
           "expr": "max without (instance, pod) (ci_build_exporter_folded_series%(alone)s) > 0" % $._settings,
           "for": "1h",
+          "keep_firing_for": "5m",
           "labels": {
             "severity": "info",
           },
           "annotations": {
             "summary": "{{ $labels.job }} folds branches",
-            "description": "To stay within metrics.max_series, {{ $labels.job }} shows all branches of some targets as other, {{ $value }} series fewer. No alert can fire for their main and master.",
+            "description": "To stay within metrics.max_series, {{ $labels.job }} shows all branches of some targets as other, {{ $value }} series fewer. No alert can fire for their default branches.",
             "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildseriesfolded",
           },
         },
@@ -292,12 +307,20 @@
           "expr": "ci_build_target_up%(alone)s == 0 and ignoring (instance, pod) ci_build_target_up%(alone)s == 1" % $._settings,
         },
         {
+          "record": "branch:ci_build_default_branch:info",
+          "expr": "max without (instance, pod, provider, url, default_branch) (\n  label_replace(ci_build_target_info{%(first)sdefault_branch!=\"\"}, \"branch\", \"$1\", \"default_branch\", \"(.+)\")\n) or ignoring (branch) (\n  max without (instance, pod, provider, url, default_branch) (\n    label_replace(ci_build_target_info{%(first)sdefault_branch=\"\"}, \"branch\", \"main\", \"\", \"\")\n  )\n  or max without (instance, pod, provider, url, default_branch) (\n    label_replace(ci_build_target_info{%(first)sdefault_branch=\"\"}, \"branch\", \"master\", \"\", \"\")\n  )\n)" % $._settings,
+        },
+        {
           "record": "branch:ci_build_window_decided_builds:sum",
           "expr": "sum without (status, outcome) (\n  max without (instance, pod) (ci_build_window_builds{%(first)soutcome=~\"success|failure|error|timeout\"})\n)" % $._settings,
         },
         {
-          "record": "branch:ci_build_window_success_ratio:of_many",
-          "expr": "max without (instance, pod) (ci_build_window_success_ratio%(alone)s) and branch:ci_build_window_decided_builds:sum >= 20" % $._settings,
+          "record": "branch:ci_build_window_decided_runs:sum",
+          "expr": "sum without (outcome) (\n  max without (instance, pod) (ci_build_window_runs{%(first)soutcome=~\"success|failure|error|timeout\"})\n)" % $._settings,
+        },
+        {
+          "record": "branch:ci_build_window_run_success_ratio:of_many",
+          "expr": "max without (instance, pod) (ci_build_window_run_success_ratio%(alone)s) and branch:ci_build_window_decided_runs:sum >= 20 and ignoring (build_name, build_stage, trigger, ref_kind) branch:ci_build_default_branch:info" % $._settings,
         },
         {
           "record": "branch:ci_build_conclude_latency_seconds:p90",
@@ -305,15 +328,15 @@
         },
         {
           "record": "branch:ci_build_conclude_latency_seconds:p90_of_many",
-          "expr": "branch:ci_build_conclude_latency_seconds:p90 and max without (instance, pod, outcome) (ci_build_conclude_latency_seconds_gcount{%(first)soutcome=\"success\"}) >= 20" % $._settings,
+          "expr": "branch:ci_build_conclude_latency_seconds:p90 and max without (instance, pod, outcome) (ci_build_conclude_latency_seconds_gcount{%(first)soutcome=\"success\"}) >= 20 and ignoring (build_name, build_stage, trigger, ref_kind) branch:ci_build_default_branch:info" % $._settings,
         },
         {
           "record": "branch:ci_build_unfinished_seconds:max",
-          "expr": "max without (instance, pod) (\n  ci_build_target_refresh_timestamp_seconds%(alone)s\n  - ignoring (branch, build_name, build_stage) group_right ()\n  ci_build_oldest_unfinished_created_timestamp_seconds%(alone)s\n  unless ignoring (branch, build_name, build_stage) replica:ci_build_target_up:cut_off\n)" % $._settings,
+          "expr": "max without (instance, pod) (\n  ci_build_target_refresh_timestamp_seconds%(alone)s\n  - ignoring (branch, build_name, build_stage, trigger, ref_kind) group_right ()\n  ci_build_oldest_unfinished_created_timestamp_seconds%(alone)s\n  unless ignoring (branch, build_name, build_stage, trigger, ref_kind) replica:ci_build_target_up:cut_off\n)" % $._settings,
         },
         {
           "record": "branch:ci_build_pause_seconds:current",
-          "expr": "max without (instance, pod) (\n  ci_build_target_refresh_timestamp_seconds%(alone)s\n  - ignoring (branch, build_name, build_stage) group_right ()\n  ci_build_last_created_timestamp_seconds{%(first)sbranch=~\"%(defaultBranches)s\"}\n  unless ignoring (branch, build_name, build_stage) replica:ci_build_target_up:cut_off\n)" % $._settings,
+          "expr": "max without (instance, pod) (\n  ci_build_target_refresh_timestamp_seconds%(alone)s\n  - ignoring (branch, build_name, build_stage, trigger, ref_kind) group_right ()\n  ci_build_last_created_timestamp_seconds%(alone)s\n  unless ignoring (branch, build_name, build_stage, trigger, ref_kind) replica:ci_build_target_up:cut_off\n) and ignoring (build_name, build_stage, trigger, ref_kind) branch:ci_build_default_branch:info" % $._settings,
         },
         {
           "record": "source:ci_build_source_webhook_events:increase7h",
@@ -325,16 +348,16 @@
       "name": "ci-build-exporter-week",
       "rules": [
         {
-          "record": "branch:ci_build_window_success_ratio:week",
-          "expr": "avg_over_time(branch:ci_build_window_success_ratio:of_many{branch=~\"%(defaultBranches)s\"}[7d:1h] offset 1d) and count_over_time(branch:ci_build_window_success_ratio:of_many{branch=~\"%(defaultBranches)s\"}[7d:1h] offset 1d) >= 144" % $._settings,
+          "record": "branch:ci_build_window_run_success_ratio:week",
+          "expr": "avg_over_time(branch:ci_build_window_run_success_ratio:of_many[7d:1h] offset 1d) and count_over_time(branch:ci_build_window_run_success_ratio:of_many[7d:1h] offset 1d) >= 144" % $._settings,
         },
         {
           "record": "branch:ci_build_conclude_latency_seconds:p90_week",
-          "expr": "avg_over_time(branch:ci_build_conclude_latency_seconds:p90_of_many{branch=~\"%(defaultBranches)s\"}[7d:1h] offset 1d) and count_over_time(branch:ci_build_conclude_latency_seconds:p90_of_many{branch=~\"%(defaultBranches)s\"}[7d:1h] offset 1d) >= 144" % $._settings,
+          "expr": "avg_over_time(branch:ci_build_conclude_latency_seconds:p90_of_many[7d:1h] offset 1d) and count_over_time(branch:ci_build_conclude_latency_seconds:p90_of_many[7d:1h] offset 1d) >= 144" % $._settings,
         },
         {
           "record": "branch:ci_build_pause_seconds:longest",
-          "expr": "max_over_time(branch:ci_build_pause_seconds:ended[14d]) and count_over_time(branch:ci_build_pause_seconds:ended[14d]) >= 5 and max without (instance, pod) (\n  last_over_time(ci_build_last_created_timestamp_seconds{%(first)sbranch=~\"%(defaultBranches)s\"}[1d] offset 7d)\n)" % $._settings,
+          "expr": "max_over_time(branch:ci_build_pause_seconds:ended[14d]) and count_over_time(branch:ci_build_pause_seconds:ended[14d]) >= 5 and max without (instance, pod) (\n  last_over_time(ci_build_last_created_timestamp_seconds%(alone)s[1d] offset 7d)\n)" % $._settings,
         },
       ],
     },
@@ -344,7 +367,7 @@
       "rules": [
         {
           "record": "branch:ci_build_pause_seconds:ended",
-          "expr": "max without (instance, pod) (ci_build_last_created_timestamp_seconds{%(first)sbranch=~\"%(defaultBranches)s\"}) - max without (instance, pod) (\n  last_over_time(ci_build_last_created_timestamp_seconds{%(first)sbranch=~\"%(defaultBranches)s\"}[1d] offset 5m)\n) > 0" % $._settings,
+          "expr": "max without (instance, pod) (ci_build_last_created_timestamp_seconds%(alone)s) - max without (instance, pod) (\n  last_over_time(ci_build_last_created_timestamp_seconds%(alone)s[1d] offset 5m)\n) > 0 and ignoring (build_name, build_stage, trigger, ref_kind) branch:ci_build_default_branch:info" % $._settings,
         },
       ],
     },

@@ -16,23 +16,23 @@ from exporter.polling.rate_limit import (
     LONGEST_REST,
     TRICKLE,
     Allowance,
-    Budget,
+    TokenBucket,
     affords_first,
+    after_429,
+    after_answer,
     allowance_of,
-    answered,
     capacity,
     first_reads,
-    passed,
     price,
     rate,
-    refused,
+    refilled,
     skew_of,
     spent,
-    told,
+    with_allowance,
 )
 from exporter.providers.contract import LimitHeaders
 
-HOURLY = Budget(allowance=Allowance(1000), at=NOW)
+HOURLY = TokenBucket(allowance=Allowance(1000), at=NOW)
 
 
 HOUR, MINUTE = LimitHeaders("x-ratelimit-", 3600), LimitHeaders("ratelimit-", 60)
@@ -90,21 +90,21 @@ def test_a_date_that_cannot_be_read_says_nothing(headers: dict[str, str]) -> Non
 
 
 def test_without_any_limit_there_is_no_rate() -> None:
-    assert rate(Budget(), NOW) is None
-    assert rate(Budget(allowance=Allowance(None, 5, NOW + 60)), NOW) is None
-    assert rate(Budget(allowance=Allowance(0, 0, NOW + 60)), NOW) is None
+    assert rate(TokenBucket(), NOW) is None
+    assert rate(TokenBucket(allowance=Allowance(None, 5, NOW + 60)), NOW) is None
+    assert rate(TokenBucket(allowance=Allowance(0, 0, NOW + 60)), NOW) is None
 
 
 def test_the_share_is_of_what_the_headers_say() -> None:
     assert rate(HOURLY, NOW) == pytest.approx(400 / 3600)
-    minutely = Budget(share=0.5, allowance=Allowance(600, None, None, 60))
+    minutely = TokenBucket(share=0.5, allowance=Allowance(600, None, None, 60))
     assert rate(minutely, NOW) == pytest.approx(5.0)
 
 
 def test_a_number_in_the_configuration_holds_without_headers_and_never_passes_four_fifths_of_the_limit() -> None:
-    assert rate(Budget(per_second=2.0), NOW) == 2.0
-    assert rate(Budget(per_second=2.0, allowance=Allowance(1000)), NOW) == pytest.approx(800 / 3600)
-    assert rate(Budget(per_second=0.1, allowance=Allowance(1000)), NOW) == 0.1
+    assert rate(TokenBucket(per_second=2.0), NOW) == 2.0
+    assert rate(TokenBucket(per_second=2.0, allowance=Allowance(1000)), NOW) == pytest.approx(800 / 3600)
+    assert rate(TokenBucket(per_second=0.1, allowance=Allowance(1000)), NOW) == 0.1
 
 
 def test_what_others_left_is_spread_till_the_reset() -> None:
@@ -112,8 +112,8 @@ def test_what_others_left_is_spread_till_the_reset() -> None:
     assert rate(budget, NOW) == pytest.approx(60 / 1800)
 
 
-@pytest.mark.parametrize("budget", [Budget(per_second=1.0), Budget(allowance=Allowance(3600))])
-def test_a_remainder_of_nothing_leaves_a_trickle_for_it_may_be_wrong(budget: Budget) -> None:
+@pytest.mark.parametrize("budget", [TokenBucket(per_second=1.0), TokenBucket(allowance=Allowance(3600))])
+def test_a_remainder_of_nothing_leaves_a_trickle_for_it_may_be_wrong(budget: TokenBucket) -> None:
     usual = rate(budget, NOW)
     told_nothing = replace(budget, allowance=replace(budget.allowance, remaining=0, reset_at=NOW + 1800))
     assert usual is not None
@@ -134,24 +134,24 @@ def test_a_remainder_whose_period_is_over_or_not_told_says_nothing(reset_at: flo
 
 def test_the_bucket_fills_by_the_rate_up_to_what_it_holds() -> None:
     empty = replace(HOURLY, level=0.0, at=NOW)
-    assert passed(empty, NOW + 90).level == pytest.approx(10.0)
-    assert passed(empty, NOW + 10 * 3600).level == CAPACITY
-    assert passed(passed(empty, NOW + 45), NOW + 90).level == pytest.approx(passed(empty, NOW + 90).level)
+    assert refilled(empty, NOW + 90).level == pytest.approx(10.0)
+    assert refilled(empty, NOW + 10 * 3600).level == CAPACITY
+    assert refilled(refilled(empty, NOW + 45), NOW + 90).level == pytest.approx(refilled(empty, NOW + 90).level)
 
 
 def test_a_fast_rate_has_a_bucket_for_as_many_requests_as_come_in_within_some_seconds() -> None:
-    fast = Budget(per_second=50.0, level=0.0, at=NOW)
-    assert passed(fast, NOW + 3600).level == capacity(fast, NOW) == 50 * HELD
+    fast = TokenBucket(per_second=50.0, level=0.0, at=NOW)
+    assert refilled(fast, NOW + 3600).level == capacity(fast, NOW) == 50 * HELD
 
 
 def test_a_clock_that_goes_back_takes_nothing_and_gives_nothing() -> None:
-    back = passed(replace(HOURLY, level=30.0, at=NOW), NOW - 3600)
+    back = refilled(replace(HOURLY, level=30.0, at=NOW), NOW - 3600)
     assert (back.level, back.at) == (30.0, NOW - 3600)
 
 
 def test_without_a_limit_the_bucket_is_full() -> None:
-    without = passed(Budget(level=-50.0, fullness=0.0), NOW)
-    assert (without.level, without.fullness, without.at, without.cost) == (CAPACITY, 1.0, NOW, Budget().cost)
+    without = refilled(TokenBucket(level=-50.0, fullness=0.0), NOW)
+    assert (without.level, without.fullness, without.at, without.cost) == (CAPACITY, 1.0, NOW, TokenBucket().cost)
 
 
 def test_what_was_spent_is_missing_and_may_be_owed() -> None:
@@ -169,21 +169,21 @@ def test_a_request_is_dearer_the_emptier_the_bucket() -> None:
 def test_the_price_drifts_up_while_the_bucket_is_emptier_than_half_and_down_while_it_is_fuller(
     level: float, direction: int
 ) -> None:
-    still = Budget(per_second=1e-9, level=level, at=NOW)
-    change = passed(still, NOW + 30).cost - still.cost
+    still = TokenBucket(per_second=1e-9, level=level, at=NOW)
+    change = refilled(still, NOW + 30).cost - still.cost
     assert change == pytest.approx(0, abs=1e-6) if direction == 0 else change * direction > 0
 
 
 def test_the_price_has_bounds_however_long_it_drifts() -> None:
-    empty = Budget(per_second=1e-9, level=0.0, at=NOW, cost=DEAREST)
-    assert passed(empty, NOW + 60).cost == DEAREST
-    full = Budget(per_second=1e9, level=1e12, at=NOW, cost=CHEAPEST)
-    assert passed(full, NOW + 60).cost == CHEAPEST
+    empty = TokenBucket(per_second=1e-9, level=0.0, at=NOW, cost=DEAREST)
+    assert refilled(empty, NOW + 60).cost == DEAREST
+    full = TokenBucket(per_second=1e9, level=1e12, at=NOW, cost=CHEAPEST)
+    assert refilled(full, NOW + 60).cost == CHEAPEST
 
 
 def test_a_long_pause_moves_the_price_no_more_than_a_minute_does() -> None:
     full = replace(HOURLY, level=CAPACITY, at=NOW)
-    assert passed(full, NOW + 9000).cost == passed(full, NOW + 60).cost
+    assert refilled(full, NOW + 9000).cost == refilled(full, NOW + 60).cost
 
 
 @given(
@@ -194,10 +194,10 @@ def test_a_long_pause_moves_the_price_no_more_than_a_minute_does() -> None:
 def test_the_bucket_never_holds_more_than_it_may_and_no_time_takes_from_it(
     level: float, per_second: float, steps: list[float]
 ) -> None:
-    budget, now = Budget(per_second=per_second, level=level, at=NOW), NOW
+    budget, now = TokenBucket(per_second=per_second, level=level, at=NOW), NOW
     for step in steps:
         now += step
-        after = passed(budget, now)
+        after = refilled(budget, now)
         assert min(budget.level, capacity(budget, now)) <= after.level <= capacity(after, now)
         assert 0.0 <= after.fullness <= 1.0
         assert CHEAPEST <= after.cost <= DEAREST
@@ -208,8 +208,8 @@ def test_the_bucket_never_holds_more_than_it_may_and_no_time_takes_from_it(
 
 
 def test_an_answer_without_headers_leaves_what_was_said_before() -> None:
-    assert told(HOURLY, None) is HOURLY
-    assert told(HOURLY, Allowance(5)).allowance == Allowance(5)
+    assert with_allowance(HOURLY, None) is HOURLY
+    assert with_allowance(HOURLY, Allowance(5)).allowance == Allowance(5)
 
 
 def test_first_reads_may_make_what_is_left_down_to_a_fifth_less_those_under_way() -> None:
@@ -219,7 +219,7 @@ def test_first_reads_may_make_what_is_left_down_to_a_fifth_less_those_under_way(
 
 @pytest.mark.parametrize("allowance", [Allowance(), Allowance(1000), Allowance(None, 5)])
 def test_first_reads_have_no_bound_where_the_server_names_none(allowance: Allowance) -> None:
-    assert first_reads(Budget(allowance=allowance), NOW) == inf
+    assert first_reads(TokenBucket(allowance=allowance), NOW) == inf
 
 
 def test_what_was_left_of_a_period_that_is_over_binds_no_first_read() -> None:
@@ -239,20 +239,20 @@ def test_a_first_read_that_waits_begins_only_while_something_is_left_and_nothing
 
 def test_it_rests_for_as_long_as_the_server_says() -> None:
     budget = replace(HOURLY, allowance=Allowance(1000, 0, NOW + 1000))
-    assert refused(budget, 17.0, NOW).resting_until == NOW + 17
+    assert after_429(budget, 17.0, NOW).resting_until == NOW + 17
 
 
 def test_or_till_the_reset() -> None:
     budget = replace(HOURLY, allowance=Allowance(1000, 0, NOW + 1000))
-    assert refused(budget, None, NOW).resting_until == NOW + 1000
-    assert refused(budget, 0.0, NOW).resting_until == NOW + 1000
+    assert after_429(budget, None, NOW).resting_until == NOW + 1000
+    assert after_429(budget, 0.0, NOW).resting_until == NOW + 1000
 
 
 @pytest.mark.parametrize("reset_at", [None, NOW - 5, NOW, NOW + 10 * LONGEST_REST])
 def test_or_a_pause_that_grows_where_it_says_nothing_of_use(reset_at: float | None) -> None:
     budget, now, pauses = replace(HOURLY, allowance=Allowance(1000, 0, reset_at)), NOW, list[float]()
     for _ in range(7):
-        budget = refused(replace(budget, allowance=replace(budget.allowance, reset_at=reset_at)), None, now)
+        budget = after_429(replace(budget, allowance=replace(budget.allowance, reset_at=reset_at)), None, now)
         pauses.append(budget.resting_until - now)
         now = budget.resting_until
         if reset_at == NOW + 10 * LONGEST_REST:
@@ -261,27 +261,27 @@ def test_or_a_pause_that_grows_where_it_says_nothing_of_use(reset_at: float | No
 
 
 def test_a_rest_ends_however_long_the_server_says() -> None:
-    assert refused(HOURLY, 1e9, NOW).resting_until == NOW + LONGEST_REST
+    assert after_429(HOURLY, 1e9, NOW).resting_until == NOW + LONGEST_REST
 
 
 def test_refusals_of_what_was_under_way_count_once() -> None:
-    budget = refused(HOURLY, None, NOW)
+    budget = after_429(HOURLY, None, NOW)
     for place in range(15):
-        budget = refused(budget, None, NOW + place / 10)
+        budget = after_429(budget, None, NOW + place / 10)
     assert budget.rests == 1
     assert budget.resting_until == pytest.approx(NOW + 31.4)
 
 
 def test_a_later_refusal_never_shortens_a_rest() -> None:
-    assert refused(refused(HOURLY, 600.0, NOW), 5.0, NOW + 1).resting_until == NOW + 600
+    assert after_429(after_429(HOURLY, 600.0, NOW), 5.0, NOW + 1).resting_until == NOW + 600
 
 
 def test_after_a_rest_there_is_one_request_to_begin_with() -> None:
-    assert refused(replace(HOURLY, level=50.0), 30.0, NOW).level == 1.0
-    assert refused(replace(HOURLY, level=-5.0), 30.0, NOW).level == -5.0
+    assert after_429(replace(HOURLY, level=50.0), 30.0, NOW).level == 1.0
+    assert after_429(replace(HOURLY, level=-5.0), 30.0, NOW).level == -5.0
 
 
 def test_an_answer_ends_the_row_of_refusals() -> None:
-    again = refused(answered(refused(HOURLY, None, NOW)), None, NOW + 60)
+    again = after_429(after_answer(after_429(HOURLY, None, NOW)), None, NOW + 60)
     assert again.resting_until == NOW + 90
-    assert answered(HOURLY) is HOURLY
+    assert after_answer(HOURLY) is HOURLY

@@ -59,8 +59,8 @@ def exporter(clock: Clock) -> Iterator[Exporter]:
         serving(simulated_settings(one.url, two.url), clock) as exporter,
     ):
         exporter.collector.collect()
-        exporter.collector.meters.reload_successful.set(1)
-        exporter.collector.meters.reload_success_time.set(clock.now)
+        exporter.collector.self_metrics.reload_successful.set(1)
+        exporter.collector.self_metrics.reload_success_time.set(clock.now)
         yield exporter
 
 

@@ -12,6 +12,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from exporter.exposition.families import TARGET_LABELS, WINDOW
 from exporter.exposition.self_metrics import FAMILIES
+from mixin.dashboards.panels import PAGE_OF_THE_BUILD
 from mixin.dashboards.written import written
 
 BOARDS = boards()
@@ -89,8 +90,11 @@ def test_a_panel_says_what_it_is_and_in_which_unit(board: Json, panel: Json) -> 
     assert panel["targets"]
     assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
     for target in panel["targets"]:
-        latency = re.search(r"_(latency|duration)_seconds_bucket", target["expr"]) and "rate(" not in target["expr"]
-        assert target["exemplar"] is bool(latency and target.get("range") and "increase(" not in target["expr"]), board
+        latency = (
+            re.search(r"_(latency|duration|execution)_seconds_bucket", target["expr"]) and "rate(" not in target["expr"]
+        )
+        of_builds = "increase(" not in target["expr"] and "ci_build_run_latency" not in target["expr"]  # runs have none
+        assert target["exemplar"] is bool(latency and target.get("range") and of_builds), board
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board["uid"])
@@ -134,6 +138,7 @@ def test_links_of_rows_lead_to_a_dashboard_that_has_their_variables() -> None:
         for given in override["properties"]
         if given["id"] == "links"
         for link in given["value"]
+        if link["url"] != PAGE_OF_THE_BUILD
     ]
     assert len(links) >= 4
     for panel, url in links:
@@ -172,7 +177,11 @@ LABELS = (
         family.name + part: {*TARGET_LABELS, "branch", *family.labels, *more}
         for family in WINDOW
         for part, more in (
-            (("_bucket", ("le",)), ("_gcount", ()), ("_gsum", ())) if family.type == "gaugehistogram" else (("", ()),)
+            (("_bucket", ("le",)), ("_gcount", ()), ("_gsum", ()))
+            if family.type == "gaugehistogram"
+            else (("_bucket", ("le",)), ("_count", ()), ("_sum", ()))
+            if family.type == "histogram"
+            else (("", ()),)
         )
     }
     | {name: set(labels) for name, (_type, _help, labels) in FAMILIES.items()}

@@ -52,7 +52,7 @@ EMPTY = {
     "CIBuildSeriesFolded": SMALL,
     "replica:ci_build_target_up:cut_off": NO_FAILURE,
     "source:ci_build_source_webhook_events:increase7h": NO_DELIVERY,
-    "branch:ci_build_window_success_ratio:week": WEEKS,
+    "branch:ci_build_window_run_success_ratio:week": WEEKS,
     "branch:ci_build_conclude_latency_seconds:p90_week": WEEKS,
     "branch:ci_build_pause_seconds:longest": WEEKS,
     "branch:ci_build_pause_seconds:ended": "it compares with five minutes ago",

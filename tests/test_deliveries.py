@@ -1,11 +1,12 @@
 """What a delivery adds to what is known: builds move forward only, and each conclusion counts once."""
 
 import pytest
-from builds import NOW, RULES, all_counted, build, moved, read, read_again, seen
+from builds import NOW, RULES, all_counted, build, moved, pipeline, read, read_again, seen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.build import Build, Outcome
+from exporter.build import Build, Outcome, Run
+from exporter.history.statistics import statistics
 from exporter.history.window import History, merge
 from exporter.polling.deliveries import PROMPT, overdue, timely, told, untold
 from exporter.polling.schedule import pulse
@@ -136,6 +137,93 @@ def test_a_build_is_overdue_past_thrice_the_usual_and_the_longest() -> None:
         now = pulse(read(under_way, *past), NOW)
         assert (overdue(now, NOW + limit), overdue(now, NOW + limit + 1)) == (False, True)
     assert not overdue(pulse(read(build("b")), NOW), NOW + 9999)
+
+
+# Runs
+
+
+def hook(run: Run, *builds: Build) -> Delivery:
+    """The delivery of a pipeline with all its builds."""
+    return Delivery("pipeline", builds=builds, complete=True, whole=True, runs=(run,))
+
+
+def heard(history: History, one: Delivery, now: float) -> History:
+    return told(history, one, now).applied(history, RULES, now)
+
+
+def success(history: History) -> bool | None:
+    """Whether the newest decided run of main succeeded."""
+    return statistics(history, RULES)[0].sequel.success
+
+
+def broken() -> History:
+    """One whose first pipeline failed, and whose second is under way."""
+    first = build("a", Outcome.FAILURE, run="1", name="test")
+    second = build("b", Outcome.EXECUTING, at=100, run="2", name="test")
+    runs = (pipeline("1", "failed"), pipeline("2", "running", at=100, moved=5))
+    return read(first, second, runs=runs, now=NOW + 110)
+
+
+def test_a_cancelled_pipeline_is_no_success() -> None:
+    lint = build("c", at=100, run="2", name="lint")
+    test = build("b", Outcome.CANCELLATION, at=100, run="2", name="test")
+    after_it = heard(broken(), hook(pipeline("2", "canceled", at=100), lint, test), NOW + 165)
+    assert success(after_it) is False
+    assert after_it.runs["2"].outcome is Outcome.CANCELLATION
+
+
+def test_a_pipeline_of_an_api_without_its_status_is_judged_by_all_of_its_builds() -> None:
+    first = build("a", Outcome.FAILURE, run="s1:main", name="test")
+    history = read(first, runs=[pipeline("s1:main", "")], now=NOW + 70)
+    for outcome, action_for in ((Outcome.CANCELLATION, False), (Outcome.SUCCESS, True)):
+        builds = build("b", at=100, run="s2:main", name="lint"), build("c", outcome, at=100, run="s2:main", name="test")
+        one = hook(pipeline("s2:main", "", at=100), *builds)
+        assert success(heard(history, one, NOW + 170)) is action_for
+
+
+def test_a_pipeline_moves_forward_by_what_is_delivered() -> None:
+    passed = build("b", at=100, run="2", name="test")
+    one = hook(pipeline("2", "success", at=100), passed)
+    news = told(broken(), one, NOW + 165)
+    assert (news.news, news.due) == (True, False)
+    assert success(news.applied(broken(), RULES, NOW + 165)) is True
+    assert news.applied(broken(), RULES, NOW + 165).runs["2"].whole
+    assert success(broken()) is False
+
+
+def test_a_late_or_repeated_delivery_takes_nothing_back() -> None:
+    passed = build("b", at=100, run="2", name="test")
+    done = heard(broken(), hook(pipeline("2", "success", at=100), passed), NOW + 165)
+    again = told(done, hook(pipeline("2", "success", at=100), passed), NOW + 170)
+    assert (again.news, again.due) == (False, False)
+    late = told(done, hook(pipeline("2", "running", at=100, moved=None), passed), NOW + 170)
+    assert (late.news, late.due) == (False, True)
+    # It failed, was retried, and a read has shown both.
+    retried = read(build("b", Outcome.EXECUTING, at=100, run="2"), runs=[pipeline("2", "running", at=100, moved=80)])
+    late = told(retried, hook(pipeline("2", "failed", at=100)), NOW + 190)
+    assert not late.runs
+
+
+def test_a_pipeline_that_failed_and_now_passed_is_taken_and_read() -> None:
+    failed = read(build("b", Outcome.FAILURE, at=100, run="2"), runs=[pipeline("2", "failed", at=100)], now=NOW + 170)
+    retry = build("c", at=200, run="2")
+    news = told(failed, hook(pipeline("2", "success", at=100, moved=160), retry), NOW + 265)
+    assert (len(news.runs), news.due) == (1, True)
+    assert not told(failed, hook(pipeline("2", "success", at=100), retry), NOW + 265).runs
+
+
+def test_a_pipeline_older_than_what_is_known_is_read() -> None:
+    news = told(broken(), hook(pipeline("0", "failed", at=-5000, moved=5150)), NOW + 160)
+    assert (news.runs, news.due) == ((), True)
+
+
+def test_a_delivery_without_the_reason_and_a_read_with_it_are_one_build() -> None:
+    history = read(build("a"), build("b", Outcome.EXECUTING), now=NOW + 10)
+    delivered = heard(history, delivery(build("b", Outcome.FAILURE)), NOW + 61)
+    read_later = merge(delivered, timely(delivered, seen(build("b", Outcome.ERROR), at=NOW + 90)), RULES, NOW + 90)
+    assert read_later.rows["b"].build.outcome is Outcome.ERROR
+    assert sum(all_counted(read_later).values()) == 1
+    assert heard(read_later, delivery(build("b", Outcome.FAILURE)), NOW + 95) == read_later
 
 
 # Reads and deliveries in any order

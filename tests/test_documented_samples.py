@@ -86,7 +86,17 @@ def test_northflanks_documented_build_which_concludes_before_its_creation(year: 
         assert sorted(line for line in found if line not in counts) == sorted(
             [
                 *(f'ci_build_concluded_total{{branch="main",outcome="{outcome}"}} 0.0' for outcome in outcomes),
+                *(
+                    f'ci_build_runs_concluded_total{{branch="main",outcome="{outcome}"}} 0.0'
+                    for outcome in outcomes
+                    if outcome not in {"allowed_failure", "unknown"}
+                ),
+                'ci_build_concluded_seconds_total{branch="main",outcome="success"} 0.0',
+                'ci_build_concluded_seconds_total{branch="main",outcome="failure"} 0.0',
                 'ci_build_window_success_ratio{branch="main"} 1.0',
+                'ci_build_window_runs{branch="main",outcome="success"} 1.0',
+                'ci_build_window_runs{branch="main",outcome="failure"} 0.0',
+                'ci_build_window_run_success_ratio{branch="main"} 1.0',
                 'ci_build_window_oldest_created_timestamp_seconds{branch="main"} 1.627487738296e+09',
                 'ci_build_last_created_timestamp_seconds{branch="main"} 1.627487738296e+09',
                 'ci_build_last_success{branch="main"} 1.0',
@@ -116,13 +126,16 @@ def test_gitlabs_documented_builds_of_a_project_and_of_a_commit() -> None:
     ):
         reply = exporter.scrape()
     sha = "0ff3ae198f8601a285adcf5c0fff204ee6fba5fd"
-    counted = "ci_build_concluded_total"
-    first = [line for line in lines(reply, "1", counted) if not line.startswith("ci_build_window_builds")]
+    counted = ("ci_build_concluded_total", "ci_build_runs_concluded_total", "ci_build_concluded_seconds_total")
+    first = [line for line in lines(reply, "1", *counted) if not line.startswith("ci_build_window_builds")]
     bucket = "ci_build_conclude_latency_seconds_bucket"
     below = ("10.0", "30.0", "60.0", "120.0", "300.0", "600.0", "900.0", "1800.0", "3600.0", "7200.0")
     assert sorted(first) == sorted(
         [
             'ci_build_window_success_ratio{branch="master"} 0.0',
+            'ci_build_window_runs{branch="master",outcome="success"} 0.0',
+            'ci_build_window_runs{branch="master",outcome="failure"} 1.0',
+            'ci_build_window_run_success_ratio{branch="master"} 0.0',
             'ci_build_window_oldest_created_timestamp_seconds{branch="master"} 1.450972281727e+09',
             *(f'{bucket}{{branch="master",le="{le}",outcome="failure"}} 0.0' for le in below),
             f'{bucket}{{branch="master",le="14400.0",outcome="failure"}} 2.0',
@@ -133,7 +146,10 @@ def test_gitlabs_documented_builds_of_a_project_and_of_a_commit() -> None:
             'ci_build_last_concluded_timestamp_seconds{branch="master",outcome="failure"} 1.450979667895e+09',
             'ci_build_last_success{branch="master"} 0.0',
             f'ci_build_last_info{{branch="master",build_id="7",outcome="failure",sha="{sha}",status="failed"}} 1.0',
-            f'ci_build_last_failed_info{{branch="master",build_id="7",outcome="failure",sha="{sha}"}} 1.0',
+            (
+                f'ci_build_last_failed_info{{branch="master",build_id="7",outcome="failure",reason="",sha="{sha}",'
+                'url=""} 1.0'
+            ),
             'ci_build_consecutive_failures{branch="master"} 1.0',
             'ci_build_broken_since_timestamp_seconds{branch="master"} 1.450979664921e+09',
             'ci_build_window_flaky_commits{branch="master"} 0.0',
@@ -143,7 +159,7 @@ def test_gitlabs_documented_builds_of_a_project_and_of_a_commit() -> None:
     )
     total = reply.value("ci_build_conclude_latency_seconds_gsum", target="1")
     assert total == pytest.approx(7386.093 + 7383.194, abs=1e-3)
-    assert set(reply.values(counted)) == {0.0}
+    assert {value for family in counted for value in reply.values(family)} == {0.0}
     builds = [
         (labels["target"], labels["status"], value)
         for labels, value in reply.samples("ci_build_window_builds")

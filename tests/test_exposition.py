@@ -15,20 +15,21 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.samples import Exemplar
 
 from exporter.build import Build, Outcome, Target
-from exporter.exposition.families import window_families
+from exporter.exposition.families import Words, window_families
 from exporter.exposition.render import REFRESH, Exposition, Format, cut, lines, render
-from exporter.exposition.self_metrics import Meters, family, gauge, target_families
+from exporter.exposition.self_metrics import SelfMetrics, family, gauge, target_families
 from exporter.history.statistics import statistics
 from exporter.history.window import Rules
 
-VOCABULARY = (("success", Outcome.SUCCESS),)
+WORDS = Words((("success", Outcome.SUCCESS),))
+INFO = {"provider": "northflank", "url": "https://x", "default_branch": ""}
 TARGETS = [Target("nf", "service", "shop", f"web{place}") for place in range(3)]
 
 
 def families(target: Target, *builds: Build, rules: Rules = RULES) -> list[Metric]:
     found = statistics(read(*builds, rules=rules), rules)
-    about = target_families(target, up=True, provider="northflank", url="https://x", errors={"forbidden": 1})
-    return [*window_families(target, found, VOCABULARY, rules), *about]
+    about = target_families(target, up=True, info=INFO, errors={"forbidden": 1})
+    return [*window_families(target, found, WORDS, rules), *about]
 
 
 def exposition(*targets: Target) -> Exposition:
@@ -60,9 +61,9 @@ def of(text: bytes, start: str) -> list[str]:
 
 @pytest.mark.parametrize("form", Format)
 def test_the_families_of_many_targets_stand_together(form: Format) -> None:
-    meters = Meters()
-    meters.request("nf", "builds", "200", 0.1)
-    text = joined(exposition(*TARGETS), form, list(meters.registry.collect()))
+    self_metrics = SelfMetrics()
+    self_metrics.request("nf", "builds", "200", 0.1)
+    text = joined(exposition(*TARGETS), form, list(self_metrics.registry.collect()))
     types = re.findall(r"^# TYPE (\S+)", text.decode(), re.MULTILINE)
     helps = re.findall(r"^# HELP (\S+)", text.decode(), re.MULTILINE)
     assert types == helps

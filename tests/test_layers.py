@@ -15,7 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("providers",),
     ("settings", "store"),
     ("polling", "exposition"),
-    ("snapshot", "collector"),
+    ("snapshot", "reading", "collector"),
     ("operate", "web"),
     ("simulator",),
     ("cli", "__main__"),
@@ -36,9 +36,6 @@ MAY_OPERATE = {"operate", "cli"}
 
 OPERATIONS = {"operations", "references", "trace"}
 """The modules of a provider's folder for `operate` only, and what they share."""
-
-UNTIL_RESULTS_RETURN = {("exposition", "polling"), ("polling", "exposition"), ("store", "exposition")}
-"""Imports that go away once results are returned instead of applied from within."""
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 LOOPBACK = ROOT / "simulator" / "loopback.py"
@@ -87,7 +84,7 @@ def test_imports_go_down_only(path: Path) -> None:
     faults = [
         f"{named(path)}:{line}: {own} (floor {FLOOR[own]}) must not import {name} (floor {FLOOR.get(name, 'unknown')})"
         for line, name in imported(path)
-        if name not in allowed and (own, name) not in UNTIL_RESULTS_RETURN
+        if name not in allowed
     ]
     assert not faults, "\n".join(faults)
 

@@ -5,16 +5,16 @@ from builds import NOW, build, moved, read, read_again
 
 from exporter.build import UNFINISHED, Outcome
 from exporter.history.window import History
-from exporter.polling.list_status import Verdict, covers, running, stepped, verdict
-from exporter.providers import Look
+from exporter.polling.list_status import Action, action_for, covers, running, stepped
+from exporter.providers import BuildStatus
 
 STEPS = {"queued": 0, "starting": 1, "cloning": 2, "building": 3, "uploading": 4, "success": 5, "failure": 5}
 OUTCOMES = {"queued": Outcome.PENDING, "success": Outcome.SUCCESS, "failure": Outcome.FAILURE}
 
 
-def look(status: str, at: float | None = 0.0) -> Look:
+def look(status: str, at: float | None = 0.0) -> BuildStatus:
     outcome = OUTCOMES.get(status, Outcome.EXECUTING)
-    return Look(status, outcome, None if at is None else NOW + at, STEPS[status])
+    return BuildStatus(status, outcome, None if at is None else NOW + at, STEPS[status])
 
 
 def known(*statuses: str) -> History:
@@ -27,45 +27,45 @@ def known(*statuses: str) -> History:
     ("before", "now", "builds", "right"),
     [
         # Nothing moved
-        (look("success"), look("success"), ("success",), Verdict.NOTHING),
-        (look("building"), look("building"), ("building",), Verdict.NOTHING),
-        (look("success", None), look("success", None), ("success",), Verdict.NOTHING),
+        (look("success"), look("success"), ("success",), Action.NOTHING),
+        (look("building"), look("building"), ("building",), Action.NOTHING),
+        (look("success", None), look("success", None), ("success",), Action.NOTHING),
         # The list told of nothing before
-        (None, look("success"), ("success",), Verdict.READ),
-        (None, look("building"), ("building",), Verdict.READ),
+        (None, look("success"), ("success",), Action.READ),
+        (None, look("building"), ("building",), Action.READ),
         # Began
-        (look("success"), look("queued", 10), ("success",), Verdict.READ),
-        (look("failure"), look("building", 10), ("failure",), Verdict.READ),
+        (look("success"), look("queued", 10), ("success",), Action.READ),
+        (look("failure"), look("building", 10), ("failure",), Action.READ),
         # Ended
-        (look("building"), look("success", 10), ("building",), Verdict.READ),
-        (look("queued"), look("failure", 10), ("queued",), Verdict.READ),
+        (look("building"), look("success", 10), ("building",), Action.READ),
+        (look("queued"), look("failure", 10), ("queued",), Action.READ),
         # Another one began and ended between
-        (look("success"), look("success", 10), ("success",), Verdict.READ),
-        (look("success"), look("failure", 10), ("success",), Verdict.READ),
-        (look("success", None), look("failure", None), ("success",), Verdict.READ),
-        (look("success"), look("failure"), ("success",), Verdict.READ),
+        (look("success"), look("success", 10), ("success",), Action.READ),
+        (look("success"), look("failure", 10), ("success",), Action.READ),
+        (look("success", None), look("failure", None), ("success",), Action.READ),
+        (look("success"), look("failure"), ("success",), Action.READ),
         # Backwards: another one
-        (look("building"), look("queued", 10), ("building",), Verdict.READ),
-        (look("uploading"), look("cloning", 10), ("uploading",), Verdict.READ),
+        (look("building"), look("queued", 10), ("building",), Action.READ),
+        (look("uploading"), look("cloning", 10), ("uploading",), Action.READ),
         # The same status at another time: another one
-        (look("building"), look("building", 10), ("building",), Verdict.READ),
-        (look("queued"), look("queued", 10), ("queued",), Verdict.READ),
+        (look("building"), look("building", 10), ("building",), Action.READ),
+        (look("queued"), look("queued", 10), ("queued",), Action.READ),
         # A step of the one that is known to be unfinished
-        (look("queued"), look("building", 10), ("queued",), Verdict.STEP),
-        (look("building"), look("uploading", 10), ("building",), Verdict.STEP),
-        (look("queued", None), look("building", None), ("queued",), Verdict.STEP),
+        (look("queued"), look("building", 10), ("queued",), Action.STEP),
+        (look("building"), look("uploading", 10), ("building",), Action.STEP),
+        (look("queued", None), look("building", None), ("queued",), Action.STEP),
         # What is known is behind the look that was there before
-        (look("building"), look("building"), ("queued",), Verdict.STEP),
+        (look("building"), look("building"), ("queued",), Action.STEP),
         # Whose step it is cannot be told, or nobody knows the build
-        (look("queued"), look("building", 10), ("queued", "queued"), Verdict.NOTHING),
-        (look("queued"), look("building", 10), (), Verdict.NOTHING),
-        (look("queued"), look("building", 10), ("building",), Verdict.NOTHING),
+        (look("queued"), look("building", 10), ("queued", "queued"), Action.NOTHING),
+        (look("queued"), look("building", 10), (), Action.NOTHING),
+        (look("queued"), look("building", 10), ("building",), Action.NOTHING),
     ],
 )
 def test_a_look_asks_for_what_it_cannot_tell(
-    before: Look | None, now: Look, builds: tuple[str, ...], right: Verdict
+    before: BuildStatus | None, now: BuildStatus, builds: tuple[str, ...], right: Action
 ) -> None:
-    assert verdict(before, now, known(*builds).unfinished) is right
+    assert action_for(before, now, known(*builds).unfinished) is right
 
 
 def test_a_step_is_taken_from_the_look_and_nothing_else() -> None:
@@ -96,11 +96,11 @@ def test_a_list_is_enough_where_it_shows_the_only_unfinished_build(
 
 
 def test_a_word_never_heard_of_is_not_taken_for_a_running_build() -> None:
-    assert not running(Look("napping", Outcome.UNKNOWN, None))
-    assert all(running(Look("", outcome, None)) is (outcome in UNFINISHED) for outcome in Outcome)
+    assert not running(BuildStatus("napping", Outcome.UNKNOWN, None))
+    assert all(running(BuildStatus("", outcome, None)) is (outcome in UNFINISHED) for outcome in Outcome)
 
 
 def test_a_look_at_a_build_that_a_read_saw_end_asks_for_no_step() -> None:
     queued = build("b", Outcome.PENDING)
     ended = read_again(read(queued), moved(queued, Outcome.SUCCESS), now=NOW + 60)
-    assert verdict(look("queued"), look("building", 10), ended.unfinished) is Verdict.NOTHING
+    assert action_for(look("queued"), look("building", 10), ended.unfinished) is Action.NOTHING

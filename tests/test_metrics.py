@@ -9,20 +9,24 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.build import CONCLUDED, Build, Outcome, Target
-from exporter.exposition.families import EXEMPLAR_LIMIT, WINDOW, go_float, series, window_families
+from exporter.build import CONCLUDED, Build, Outcome, Run, Target
+from exporter.exposition.families import EXEMPLAR_LIMIT, WINDOW, Words, go_float, series, window_families
 from exporter.exposition.render import Format, render
 from exporter.history.statistics import statistics
-from exporter.history.window import History, Rules
+from exporter.history.window import History, Rules, merge
 
 DATA = Path(__file__).parent / "data" / "exposition"
-VOCABULARY = (
-    ("queued", Outcome.PENDING),
-    ("building", Outcome.EXECUTING),
-    ("success", Outcome.SUCCESS),
-    ("failed", Outcome.FAILURE),
+WORDS = Words(
+    (
+        ("queued", Outcome.PENDING),
+        ("building", Outcome.EXECUTING),
+        ("success", Outcome.SUCCESS),
+        ("failed", Outcome.FAILURE),
+    ),
+    build_page=lambda one: f"https://ci.example/builds/{one.id}",
+    run_page=lambda run_id: f"https://ci.example/runs/{run_id}",
 )
-GOLDEN_RULES = Rules(buckets=(60, 600), histograms=("conclude", "queue", "run"))
+GOLDEN_RULES = Rules(buckets=(60, 600), histograms=("conclude", "run", "queue", "execution", "concluded"))
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -44,7 +48,7 @@ def past() -> History:
 def families(
     history: History, rules: Rules = RULES, target: Target = WEB, drop: frozenset[str] = frozenset()
 ) -> list[Metric]:
-    return window_families(target, statistics(history, rules), VOCABULARY, rules, drop)
+    return window_families(target, statistics(history, rules), WORDS, rules, drop)
 
 
 def parsed(found: list[Metric], form: Format) -> list[Metric]:
@@ -87,7 +91,7 @@ def test_what_is_exposed_reads_back_as_it_was_meant(form: Format) -> None:
 
 def test_each_family_has_exactly_its_labels() -> None:
     found = families(past(), GOLDEN_RULES)
-    assert len(found) == len(WINDOW) == 18
+    assert len(found) == len(WINDOW) == 25
     for metric, family in zip(found, WINDOW, strict=True):
         for one in metric.samples:
             extra = {"le"} if one.name.endswith("_bucket") else set()
@@ -134,6 +138,8 @@ def test_what_is_unknown_has_no_sample() -> None:
     found = families(read(build("a", Outcome.CANCELLATION, at=1)))
     absent = {
         "ci_build_window_success_ratio",
+        "ci_build_window_run_success_ratio",
+        "ci_build_last_coverage_ratio",
         "ci_build_last_success",
         "ci_build_last_failed_info",
         "ci_build_broken_since_timestamp_seconds",
@@ -145,11 +151,33 @@ def test_what_is_unknown_has_no_sample() -> None:
 def test_the_newest_failed_build_is_named_only_while_the_target_is_red() -> None:
     red, green = build("a", Outcome.FAILURE), build("b", at=1)
     name = "ci_build_last_failed_info"
-    assert values(families(read(red)), name) == {("main", "a", "sha-a", "failure"): 1}
+    assert values(families(read(red)), name) == {
+        ("main", "a", "sha-a", "failure", "", "https://ci.example/builds/a"): 1
+    }
     assert values(families(read(red, green)), name) == {}
     broken = "ci_build_broken_since_timestamp_seconds"
     assert values(families(read(red)), broken) == {("main",): NOW + 60}
     assert values(families(read(red, green)), broken) == {}
+
+
+def test_a_failed_run_without_a_failed_build_is_named_by_its_page() -> None:
+    """A pipeline of invalid YAML has no jobs; it broke the branch when GitLab last changed it."""
+    run = Run("p1", "failed", Outcome.FAILURE, NOW, updated_at=NOW + 2, branch="main")
+    found = families(merge(read(), [], RULES, NOW + 9, runs=[(run, NOW + 9)]))
+    info = {("main", "", "", "failure", "", "https://ci.example/runs/p1"): 1}
+    assert values(found, "ci_build_last_failed_info") == info
+    assert values(found, "ci_build_broken_since_timestamp_seconds") == {("main",): NOW + 2}
+    assert values(found, "ci_build_window_runs") == {("main", "success"): 0, ("main", "failure"): 1}
+
+
+def test_coverage_is_that_of_the_newest_decided_run() -> None:
+    jobs = [build("a", run="p1", name="unit"), build("b", run="p1", name="browser")]
+    covered = [job._replace(coverage=share) for job, share in zip(jobs, (0.8, 0.6), strict=True)]
+    ended = Run("p1", "success", Outcome.SUCCESS, NOW, updated_at=NOW + 90, branch="main")
+    begun = Run("p2", "running", Outcome.EXECUTING, NOW + 100, updated_at=NOW + 100, branch="main")
+    sights = [(job, NOW + 200) for job in covered]
+    found = families(merge(read(), sights, RULES, NOW + 200, runs=[(run, NOW + 200) for run in (ended, begun)]))
+    assert values(found, "ci_build_last_coverage_ratio") == {("main",): pytest.approx(0.7)}
 
 
 def test_a_target_without_builds_has_families_and_no_samples() -> None:
@@ -161,7 +189,7 @@ def test_a_target_without_builds_has_families_and_no_samples() -> None:
 def test_histograms_are_opt_in_but_for_the_one_to_conclusion() -> None:
     names = {metric.name for metric in families(read())}
     assert "ci_build_conclude_latency_seconds" in names
-    assert not {"ci_build_queue_latency_seconds", "ci_build_run_duration_seconds"} & names
+    assert not {"ci_build_queue_latency_seconds", "ci_build_execution_seconds", "ci_build_run_latency_seconds"} & names
     assert not [one for one in families(read(), Rules(histograms=())) if one.type == "gaugehistogram"]
 
 
@@ -203,7 +231,7 @@ def test_a_bucket_carries_the_build_that_concluded_last_with_the_time_of_its_con
 
 
 def test_an_exemplar_of_the_queue_has_the_time_in_the_queue_and_of_the_run_the_time_that_it_took() -> None:
-    rules = Rules(buckets=(60,), histograms=("queue", "run"))
+    rules = Rules(buckets=(60,), histograms=("queue", "execution"))
     found = exemplars(families(read(build("a", took=50, started=20), rules=rules), rules))
     assert [(value, at) for _le, _labels, value, at in found] == [(20.0, NOW + 50), (30.0, NOW + 50)]
 

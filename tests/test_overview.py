@@ -15,8 +15,7 @@ from exporter.history.window import Rules
 from exporter.polling.rate_limit import Allowance
 from exporter.providers.gitlab import GitLab
 from exporter.providers.northflank import Northflank
-from exporter.snapshot import Known, KnownSource, KnownTarget, page_of
-from exporter.store.codec import Packed
+from exporter.snapshot import KnownSource, KnownTarget, Snapshot, page_of
 from exporter.web.overview import View, choices, faults, find, lenient, overview
 
 HOUR = 3600.0
@@ -41,18 +40,18 @@ def target(
 ) -> KnownTarget:
     history = read(*builds)
     found = standings(history, statistics(history, RULES))
-    return KnownTarget(of, source, Packed(history), found, up, error, NOW, hidden=False)
+    return KnownTarget(of, source, lambda _target: history, found, up, error, NOW, hidden=False)
 
 
-def known(*targets: KnownTarget, at: float = NOW + 100) -> Known:
-    return Known(at, (SOURCE, GITLAB), targets)
+def known(*targets: KnownTarget, at: float = NOW + 100) -> Snapshot:
+    return Snapshot(at, (SOURCE, GITLAB), targets)
 
 
 def failing(name: str, at: float = 0.0, branch: str | None = "main") -> Build:
     return build(name, Outcome.FAILURE, at=at, branch=branch)
 
 
-def shown(what: Known, **parameters: Any) -> list[str]:
+def shown(what: Snapshot, **parameters: Any) -> list[str]:
     return [row.known.target.name for row in overview(what, View(**parameters)).rows]
 
 

@@ -134,13 +134,13 @@ def test_links_lead_here_or_to_a_page_of_a_provider(exporter: Exporter) -> None:
 
 def test_opening_a_page_asks_no_provider(exporter: Exporter) -> None:
     sources = exporter.collector.sources()
-    before = [exporter.collector.meters.requests(source) for source in sources]
+    before = [exporter.collector.self_metrics.requests(source) for source in sources]
     moved = CLOCK.now
     CLOCK.now += 3 * 3600  # all is due
     for path in ("/", "/?q=shop", "/targets/northflank/shop/checkout", "/api/v1/targets"):
         assert exporter.ask(path).status == 200
     CLOCK.now = moved
-    assert [exporter.collector.meters.requests(source) for source in sources] == before
+    assert [exporter.collector.self_metrics.requests(source) for source in sources] == before
 
 
 def test_what_could_not_be_read_is_told_with_the_reason(exporter: Exporter) -> None:
@@ -163,11 +163,11 @@ def test_a_target_that_is_not_read_is_not_found(exporter: Exporter) -> None:
 
 
 def test_a_configuration_with_a_fault_is_told(exporter: Exporter) -> None:
-    meters = exporter.collector.meters
-    meters.reload_success_time.set(CLOCK.now - 7200)
-    meters.reload_successful.set(1)
+    self_metrics = exporter.collector.self_metrics
+    self_metrics.reload_success_time.set(CLOCK.now - 7200)
+    self_metrics.reload_successful.set(1)
     assert "configuration read 2 h ago" in exporter.ask("/").text
-    meters.reload_successful.set(0)
+    self_metrics.reload_successful.set(0)
     assert "the configuration has a fault: that of 2 h ago is in use" in exporter.ask("/").text
 
 

@@ -59,14 +59,18 @@ def test_promtool_finds_nothing_to_say_of_the_demo(demo: Running) -> None:
 
 
 def test_promtool_finds_nothing_to_say_of_opt_in_histograms_and_labels() -> None:
-    more = "metrics: {histograms: [conclude, queue, run], labels: [build_name, build_stage]}"
+    histograms, labels = "conclude, run, queue, execution, concluded", "build_name, build_stage, trigger, ref_kind"
+    more = f"metrics: {{histograms: [{histograms}], labels: [{labels}]}}"
     with simulating(demo_world()) as simulator:
         sources = (northflank(simulator), gitlab(simulator, more="groups: [harbour]"))
         with serving(settings(*sources, more=more)) as exporter:
             text = exporter.scrape().text
     assert "ci_build_queue_latency_seconds_bucket" in text
-    assert "ci_build_run_duration_seconds_bucket" in text
+    assert "ci_build_execution_seconds_bucket" in text
+    assert "ci_build_run_latency_seconds_bucket" in text
+    assert "ci_build_concluded_latency_seconds_bucket" in text
     assert 'build_stage="test"' in text
+    assert 'ref_kind="branch"' in text
     assert checked(text) == ""
 
 

@@ -9,21 +9,21 @@ from builds import NOW, RULES, WEB, all_counted, build, many, moved
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.build import Build, Outcome, Target
+from exporter.build import Build, Outcome, Run, Target
 from exporter.errors import BadPayload, NotFound, Unreachable
 from exporter.history.runs import age_key
-from exporter.history.window import OVERLAP, History, Rules, merge, without
+from exporter.history.window import OVERLAP, History, Rules
 from exporter.http.wire import Answer, Reading, Request
-from exporter.polling.walk import LARGEST, PAGES, REVIVED, SINGLES, Walked, walk
-from exporter.providers import Delivery, Discovery, Look, Page, Provider, Rejected, Tell, unheard
-from exporter.providers.contract import LimitHeaders
+from exporter.polling.walk import LARGEST, PAGES, SINGLES, Walked, applied, walk
+from exporter.providers import BuildStatus, Delivery, Discovery, Page, Provider, Rejected, Tell, unheard
+from exporter.providers.contract import BuildsAreRuns, LimitHeaders
 
 HUGE = replace(RULES, builds=10_000)
 EXECUTING, SUCCESS, WAITING = Outcome.EXECUTING, Outcome.SUCCESS, Outcome.WAITING
 
 
 @dataclass
-class Server:
+class Server(BuildsAreRuns):
     """A provider whose builds are a list, newest first where nothing else is said."""
 
     builds_: list[Build] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Server:
     cursors: Mapping[str | None, str] = field(default_factory=dict)
     """Instead of the right ones."""
     rejected: tuple[Rejected, ...] = ()
-    runs_moved: Mapping[str, float] = field(default_factory=dict)
+    with_runs: bool = False
     run_page: int = 100
     """Builds of a run that are shown at most."""
     asked: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Server:
     def discover(self, listed: Collection[str] = (), tell: Tell = unheard) -> Reading[Discovery]:
         raise NotImplementedError(listed)
 
-    def looks(self, name: str) -> Reading[Mapping[Target, Look | None]]:
+    def statuses(self, name: str) -> Reading[Mapping[Target, BuildStatus | None]]:
         raise NotImplementedError(name)
 
     def list_of(self, target: Target) -> str | None:
@@ -59,6 +59,11 @@ class Server:
 
     def page_of(self, target: Target, build: Build | None = None) -> str | None:
         raise NotImplementedError(target, build)
+
+    def builds_of(self, target: Target, run_id: str, cursor: str | None = None) -> Reading[Page]:
+        assert (target, cursor) == (WEB, None)
+        yield self._ask(f"run {run_id}")
+        return self._page([one for one in self.newest_first if one.run == run_id][: self.run_page])
 
     def single(self, target: Target) -> bool:
         assert target == WEB
@@ -72,7 +77,7 @@ class Server:
         begin = int(cursor or 0)
         page = self.newest_first[begin : begin + size]
         right = str(begin + size) if begin + size < len(self.builds_) else None
-        return Page(tuple(page), self.cursors.get(cursor, right), self.rejected)
+        return Page(tuple(page), self.cursors.get(cursor, right), self.rejected, self._runs(page))
 
     def build(self, target: Target, build_id: str) -> Reading[Page]:
         assert target == WEB
@@ -80,14 +85,7 @@ class Server:
         return self._page([one for one in self.builds_ if one.id == build_id])
 
     def run(self, target: Target, build: Build) -> Reading[Page]:
-        assert target == WEB
-        yield self._ask(f"run {build.run}")
-        return self._page([one for one in self.newest_first if one.run == build.run][: self.run_page])
-
-    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:
-        assert target == WEB
-        yield self._ask(f"moved since {since - NOW:g}")
-        return self.runs_moved
+        raise NotImplementedError(target, build)
 
     @property
     def newest_first(self) -> list[Build]:
@@ -100,7 +98,12 @@ class Server:
     def _page(self, builds: list[Build]) -> Page:
         if not builds:
             raise NotFound("not found (404)")
-        return Page(tuple(builds))
+        return Page(tuple(builds), runs=self._runs(builds))
+
+    def _runs(self, builds: Iterable[Build]) -> tuple[Run, ...]:
+        """As API v3 has them: made of the builds on the page."""
+        oldest = {one.run: one for one in sorted(builds, key=age_key, reverse=True)} if self.with_runs else {}
+        return tuple(Run(one.run, "", Outcome.UNKNOWN, one.created_at, None, "main") for one in oldest.values())
 
 
 @dataclass
@@ -111,15 +114,14 @@ class Reader:
     rules: Rules = RULES
     history: History = field(default_factory=History)
 
-    def walk(self, at: float = 0.0, *, short: bool = True, swept_at: float | None = None) -> Walked:
+    def walk(self, at: float = 0.0, *, short: bool = True, sweep: bool = False) -> Walked:
         """Walk at NOW and so many seconds, take in what it brought, and forget what was asked before."""
         self.server.asked.clear()
         now = NOW + at
         provider: Provider = self.server
-        reading = walk(provider, WEB, self.history, self.rules, now, short=short, swept_at=swept_at)
+        reading = walk(provider, WEB, self.history, self.rules, now, short=short, sweep=sweep)
         walked = driven(reading)
-        history = without(merge(self.history, walked.sights, self.rules, now), walked.gone, self.rules, now)
-        self.history = replace(history, mark=walked.mark, walked_at=now)
+        self.history = applied(walked, self.history, self.rules, now)
         return walked
 
     @property
@@ -225,6 +227,21 @@ def test_what_lies_deeper_than_ten_pages_is_missed_in_the_open() -> None:
     assert not known.walk(2000 + 2 * OVERLAP).missed
 
 
+def test_nothing_is_missed_where_the_newest_minutes_alone_fill_ten_pages() -> None:
+    known = reader(old(50), HUGE)
+    busy = many(1100, begin=10, step=0.5, prefix="busy")
+    known.server.builds_ += busy[:900]
+    assert not known.walk(460).missed
+    known.server.builds_ += busy[900:]
+    assert not known.walk(561).missed
+    assert known.asked == ["100", "100 after 100", "100 after 200"]  # the last is known ground
+    for again in range(3):
+        known.server.builds_ += many(3, begin=561 + 10 * again, prefix=f"more{again}-")
+        assert not known.walk(570 + 10 * again).missed
+        assert len(known.asked) <= 2
+    assert all_counted(known.history) == {"success": 1109}
+
+
 def test_the_newest_minutes_are_read_again_for_ids_are_given_before_they_are_shown() -> None:
     known = reader(old(50))
     known.server.builds_ += many(8, begin=10, prefix="new")
@@ -311,7 +328,7 @@ def test_a_few_that_run_are_asked_one_by_one() -> None:
     known = strays(SINGLES)
     known.server.builds_ = [moved(one, SUCCESS) if one.id == "s1" else one for one in known.server.builds_]
     known.walk(60)
-    assert sorted(known.asked) == ["100", "run s0", "run s1", "run s2"]
+    assert sorted(known.asked) == ["100", "s0", "s1", "s2"]
     assert [one.id for one in known.history.unfinished] == ["s2", "s0"]
     assert all_counted(known.history) == {"success": 1}
 
@@ -332,7 +349,7 @@ def test_one_that_is_no_more_is_dropped_and_not_counted() -> None:
     known = strays(1)
     known.server.builds_ = [one for one in known.server.builds_ if one.id != "s0"]
     walked = known.walk(60)
-    assert known.asked == ["100", "run s0"]
+    assert known.asked == ["100", "s0"]
     assert walked.gone == {"s0"}
     assert "s0" not in known.history.rows
     assert all_counted(known.history) == {}
@@ -375,39 +392,44 @@ def test_another_failure_than_not_found_takes_nothing_in() -> None:
         reading.throw(Unreachable("gone away"))
 
 
+# Runs without a status of their own
+
+
+def commits(*sizes: int) -> list[Build]:
+    """So many builds of each of some commits."""
+    return [
+        build(f"c{place}-{n}", at=-9000 + 100 * place + n * 0.01, run=f"c{place}:main", name=f"j{n}")
+        for place, size in enumerate(sizes)
+        for n in range(size)
+    ]
+
+
+def test_a_run_that_the_first_walk_cut_in_two_is_read_whole() -> None:
+    server = Server(commits(60, 60, 60), with_runs=True)
+    known = Reader(server, replace(RULES, builds=50))
+    walked = known.walk()
+    assert known.asked == ["100", "run c1:main"]
+    assert walked.whole == {"c1:main", "c2:main"}
+    assert {run.id for run, _seen_at in walked.runs} == {"c1:main", "c2:main"}
+
+
+def test_runs_that_pages_show_to_their_creation_are_whole() -> None:
+    server = Server(commits(3, 3), with_runs=True)
+    known = Reader(server)
+    assert known.walk().whole == {"c0:main", "c1:main"}
+    assert known.asked == ["100"]
+    server.builds_ += [build("c2-0", EXECUTING, at=50, run="c2:main", name="j0")]
+    assert known.walk(60).whole >= {"c2:main"}
+    assert known.asked == ["5"]
+
+
 # Sweeps
 
 
 def test_a_sweep_reads_a_largest_page_whatever_is_new() -> None:
     known = reader(old(150))
-    known.walk(3600, swept_at=NOW)
+    known.walk(3600, sweep=True)
     assert known.asked == ["100"]
-
-
-def test_a_sweep_asks_for_what_lay_dormant_below_the_page_where_its_run_has_moved() -> None:
-    asleep = [build(f"m{n}", WAITING, at=-9000 - n) for n in range(3)]
-    known = reader([*asleep, *many(120, begin=-8000, prefix="newer")], HUGE)
-    known.server.builds_ = [moved(one, SUCCESS) if one.id == "m1" else one for one in known.server.builds_]
-    known.server.runs_moved = {"m0": NOW - 5, "m1": NOW + 5, "something else": NOW + 5}
-    known.walk(3600, swept_at=NOW)
-    assert known.asked == ["100", f"moved since {-OVERLAP:g}", "run m1"]
-    assert known.history.rows["m1"].build.outcome is SUCCESS
-
-
-def test_a_sweep_asks_for_so_many_runs_and_no_more() -> None:
-    asleep = [build(f"m{n}", WAITING, at=-9000 - n) for n in range(REVIVED + 10)]
-    known = reader([*asleep, *many(120, begin=-8000, prefix="newer")], HUGE)
-    known.server.runs_moved = {one.id: NOW + 5 for one in asleep}
-    known.walk(3600, swept_at=NOW)
-    assert len(known.asked) == 2 + REVIVED
-
-
-def test_nothing_dormant_is_asked_for_between_two_sweeps() -> None:
-    asleep = build("m", WAITING, at=-9000)
-    known = reader([asleep, *many(120, begin=-8000, prefix="newer")], HUGE)
-    known.server.runs_moved = {"m": NOW + 5}
-    known.walk(60)
-    assert known.asked == ["5"]
 
 
 # Whatever happens between walks
@@ -459,7 +481,7 @@ def test_every_build_is_counted_exactly_once_whatever_comes_between_two_walks(
         now += pause
         known.server.builds_ = begun + [one for n, course in enumerate(arrivals) if (one := course.at(n, now))]
         if sweeps and now - swept > 3600:
-            assert not known.walk(now, swept_at=NOW + swept).missed
+            assert not known.walk(now, sweep=True).missed
             swept = now
         else:
             assert not known.walk(now).missed

@@ -38,7 +38,7 @@ of {runs} runs where nothing else is said; processor time is user and system tim
 bound; ✗ is a limit that is not kept.
 
 The provider is made up: a Northflank whose builds follow from arithmetic, 200 a target, every other one of `main` and
-the rest of branches with names of their own. Its targets show some 150 samples each.
+the rest of branches with names of their own. Its targets show some 180 samples each.
 """
 TRIED = """
 ## Tried, and left out

@@ -87,10 +87,10 @@ def main() -> None:
 
 
 def _reading(collector: Collector) -> dict[str, float]:
-    asked, used, begun = collector.meters.requests("northflank"), time.process_time(), time.perf_counter()
+    asked, used, begun = collector.self_metrics.requests("northflank"), time.process_time(), time.perf_counter()
     collector.collect()
     return {
-        "requests": collector.meters.requests("northflank") - asked,
+        "requests": collector.self_metrics.requests("northflank") - asked,
         "processor": time.process_time() - used,
         "seconds": time.perf_counter() - begun,
     }

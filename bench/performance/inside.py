@@ -10,8 +10,9 @@ from exporter.build import Target
 from exporter.collector import Collector
 from exporter.config.secret import EnvToken
 from exporter.exposition.render import Format
-from exporter.exposition.series_limit import Display
-from exporter.polling.workers import Inline
+from exporter.exposition.series_limit import SeriesLimit
+from exporter.polling.polls import only
+from exporter.polling.workers import InlinePool
 from exporter.settings.settings import Settings
 from exporter.simulator.loopback import Clock
 
@@ -44,7 +45,7 @@ class Loop:
             settings(),
             clock=self.clock,
             chance=lambda: 0.0,
-            readers=lambda _size: Inline(),
+            workers=lambda _size: InlinePool(),
             connect=lambda *_: Connected(self.northflank),
         )
         self.exposed()
@@ -64,7 +65,7 @@ class Loop:
         self.clock.now += 600.0
         for target in targets:
             self.northflank.more[int(target.name.removeprefix("service-"))] += 1
-            self.collector.begin(target)
+            self.collector.begin(only(target))
 
     def exposed(self) -> bytes:
         """The answer to a scrape, gzip."""
@@ -75,15 +76,15 @@ class Loop:
 def rendering() -> Iterator[list[float]]:
     """Where each rendering of a target leaves the seconds of processor time that it took."""
     taken: list[float] = []
-    show: Callable[..., None] = Display.show
+    show: Callable[..., None] = SeriesLimit.show
 
     def timed(*arguments: object) -> None:
         begun = time.thread_time()
         show(*arguments)
         taken.append(time.thread_time() - begun)
 
-    Display.show = timed  # type: ignore[method-assign,assignment]  # it has no seam for a watch, and wants none
+    SeriesLimit.show = timed  # type: ignore[method-assign,assignment]  # it has no seam for a watch, and wants none
     try:
         yield taken
     finally:
-        Display.show = show  # type: ignore[method-assign]
+        SeriesLimit.show = show  # type: ignore[method-assign]

@@ -9,8 +9,9 @@ from prometheus_client.core import Metric
 from prometheus_client.samples import Exemplar
 
 from exporter.build import Build, Outcome, Target
-from exporter.history.statistics import Histogram, Statistics
-from exporter.history.window import Rules
+from exporter.history.histograms import Histogram
+from exporter.history.records import Rules
+from exporter.history.statistics import Statistics
 
 TARGET_LABELS = ("source", "project", "kind", "target")
 NEWEST = "Over the window of the target's recent builds, read at most every refresh.ttl."
@@ -19,6 +20,17 @@ EXEMPLAR_LIMIT = 128
 
 Vocabulary = Sequence[tuple[str, Outcome]]
 """Every status that a provider documents, with its outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a provider says about all its builds: its statuses, and where its own pages are."""
+
+    vocabulary: Vocabulary
+    build_page: Callable[[Build], str | None] = lambda _build: None
+    run_page: Callable[[str], str | None] = lambda _run_id: None
+
+
 Point = tuple[str, tuple[str, ...], float, Exemplar | None]
 """A sample: the suffix of its name, the values of the family's own labels, the value, the exemplar."""
 
@@ -34,15 +46,15 @@ class Family:
     help: str
     labels: tuple[str, ...]
     """Behind the target's labels and those of the group."""
-    points: Callable[[Statistics, Vocabulary], Iterable[Point]]
+    points: Callable[[Statistics, Words], Iterable[Point]]
     histogram: str = ""
     """The key in `metrics.histograms` that shows it; empty: always shown."""
 
 
-def _value(read: Callable[[Statistics], float | None]) -> Callable[[Statistics, Vocabulary], Iterator[Point]]:
+def _value(read: Callable[[Statistics], float | None]) -> Callable[[Statistics, Words], Iterator[Point]]:
     """One sample without labels of its own; none where there is no value."""
 
-    def points(found: Statistics, _vocabulary: Vocabulary) -> Iterator[Point]:
+    def points(found: Statistics, _words: Words) -> Iterator[Point]:
         value = read(found)
         if value is not None:
             yield "", (), value, None
@@ -50,39 +62,71 @@ def _value(read: Callable[[Statistics], float | None]) -> Callable[[Statistics, 
     return points
 
 
-def _window_builds(found: Statistics, vocabulary: Vocabulary) -> Iterator[Point]:
-    for status, outcome in dict.fromkeys((*vocabulary, *sorted(found.counts))):
+def _window_builds(found: Statistics, words: Words) -> Iterator[Point]:
+    for status, outcome in dict.fromkeys((*words.vocabulary, *sorted(found.counts))):
         yield "", (status, outcome), found.counts.get((status, outcome), 0), None
 
 
-def _totals(found: Statistics, _vocabulary: Vocabulary) -> Iterator[Point]:
+def _window_runs(found: Statistics, _words: Words) -> Iterator[Point]:
+    for outcome in dict.fromkeys((Outcome.SUCCESS, Outcome.FAILURE, *sorted(found.runs))):
+        yield "", (outcome,), found.runs.get(outcome, 0), None
+
+
+def _totals(found: Statistics, _words: Words) -> Iterator[Point]:
     for outcome, number in found.totals.items():
+        yield "_total", (outcome,), number, _exemplar(found.exemplars.get(outcome) if number else None, "conclude")
+
+
+def _run_totals(found: Statistics, _words: Words) -> Iterator[Point]:
+    for outcome, number in found.run_totals.items():
         yield "_total", (outcome,), number, None
 
 
-def _last_concluded(found: Statistics, _vocabulary: Vocabulary) -> Iterator[Point]:
+def _seconds_totals(found: Statistics, _words: Words) -> Iterator[Point]:
+    for outcome, seconds in found.seconds.items():
+        yield "_total", (outcome,), seconds, None
+
+
+def _concluded(found: Statistics, _words: Words) -> Iterator[Point]:
+    for outcome in sorted(found.latencies):
+        histogram = found.latencies[outcome]
+        for place, count in enumerate(histogram.counts):
+            exemplar = _exemplar(histogram.exemplars[place], "conclude") if count else None
+            yield f"_bucket{place}", (outcome,), count, exemplar
+        yield "_count", (outcome,), histogram.counts[-1], None
+        yield "_sum", (outcome,), histogram.total, None
+
+
+def _last_concluded(found: Statistics, _words: Words) -> Iterator[Point]:
     for outcome, at in sorted(found.last_concluded.items()):
         yield "", (outcome,), at, None
 
 
-def _last_info(found: Statistics, _vocabulary: Vocabulary) -> Iterator[Point]:
+def _last_info(found: Statistics, _words: Words) -> Iterator[Point]:
     if found.last:
         yield "", (found.last.id, found.last.sha, found.last.status, found.last.outcome), 1, None
 
 
-def _last_failed_info(found: Statistics, _vocabulary: Vocabulary) -> Iterator[Point]:
-    if found.sequel.success is False and found.sequel.failure:
-        yield "", (found.sequel.failure.id, found.sequel.failure.sha, found.sequel.failure.outcome), 1, None
+def _last_failed_info(found: Statistics, words: Words) -> Iterator[Point]:
+    sequel = found.sequel
+    if sequel.success is not False:
+        return
+    build = sequel.failure
+    if build is not None:
+        url = words.build_page(build) or ""
+        yield "", (build.id, build.sha, build.outcome, build.reason, url), 1, None
+    elif sequel.failed_run:
+        yield "", ("", "", Outcome.FAILURE, "", words.run_page(sequel.failed_run) or ""), 1, None
 
 
 def _success(found: Statistics) -> float | None:
     return None if found.sequel.success is None else float(found.sequel.success)
 
 
-def _histogram(name: str) -> Callable[[Statistics, Vocabulary], Iterator[Point]]:
+def _histogram(name: str) -> Callable[[Statistics, Words], Iterator[Point]]:
     """The points of a gauge histogram, one set for each outcome that occurs (where it is split by outcome)."""
 
-    def points(found: Statistics, _vocabulary: Vocabulary) -> Iterator[Point]:
+    def points(found: Statistics, _words: Words) -> Iterator[Point]:
         by_outcome: Mapping[Outcome | None, Histogram] = found.histograms.get(name, {})
         for outcome in sorted(by_outcome, key=str):
             labels = () if outcome is None else (str(outcome),)
@@ -102,7 +146,8 @@ def _exemplar(build: Build | None, histogram: str) -> Exemplar | None:
     value = {
         "conclude": build.latency,
         "queue": None if build.started_at is None else build.started_at - build.created_at,
-        "run": build.running,
+        "run": build.latency,
+        "execution": build.running,
     }[histogram]
     labels = {"build_id": build.id, "sha": build.sha} if build.sha else {"build_id": build.id}
     if value is None or sum(len(name) + len(text) for name, text in labels.items()) > EXEMPLAR_LIMIT:
@@ -118,6 +163,14 @@ WINDOW = (
         "Successes among the window's builds that ended in success, failure, error or timeout, 0 to 1.",
         (),
         _value(lambda found: found.success_ratio),
+    ),
+    Family("ci_build_window_runs", "gauge", "Runs in the window by outcome.", ("outcome",), _window_runs),
+    Family(
+        "ci_build_window_run_success_ratio",
+        "gauge",
+        "Successes among the window's runs that succeeded or failed, 0 to 1.",
+        (),
+        _value(lambda found: found.run_success_ratio),
     ),
     Family(
         "ci_build_window_oldest_created_timestamp_seconds",
@@ -143,9 +196,17 @@ WINDOW = (
         histogram="queue",
     ),
     Family(
-        "ci_build_run_duration_seconds",
+        "ci_build_execution_seconds",
         "gaugehistogram",
-        "Start to end of the window's concluded builds, where the provider tells the start.",
+        "Time from start to end of the window's concluded builds, where the provider reports the start.",
+        ("outcome",),
+        _histogram("execution"),
+        histogram="execution",
+    ),
+    Family(
+        "ci_build_run_latency_seconds",
+        "gaugehistogram",
+        "Time from creation to decision of the window's runs, where a run can have several builds.",
         ("outcome",),
         _histogram("run"),
         histogram="run",
@@ -153,9 +214,31 @@ WINDOW = (
     Family(
         "ci_build_concluded_total",
         "counter",
-        "Builds seen to conclude since the target was first read, each once an outcome.",
+        "Builds seen to conclude since the target was first read, each once.",
         ("outcome",),
         _totals,
+    ),
+    Family(
+        "ci_build_runs_concluded_total",
+        "counter",
+        "Runs seen to conclude since the target was first read, each once.",
+        ("outcome",),
+        _run_totals,
+    ),
+    Family(
+        "ci_build_concluded_seconds_total",
+        "counter",
+        "Sum of the time from creation to conclusion of the builds counted as success or as any failure.",
+        ("outcome",),
+        _seconds_totals,
+    ),
+    Family(
+        "ci_build_concluded_latency_seconds",
+        "histogram",
+        "Time from creation to conclusion of the builds seen to conclude since the target was first read.",
+        ("outcome",),
+        _concluded,
+        histogram="concluded",
     ),
     Family(
         "ci_build_last_created_timestamp_seconds",
@@ -188,9 +271,16 @@ WINDOW = (
     Family(
         "ci_build_last_failed_info",
         "gauge",
-        "The newest build that failed, while the newest decided run is a failed one; always 1.",
-        ("build_id", "sha", "outcome"),
+        "The build that broke the branch, while its newest decided run is a failed one; always 1.",
+        ("build_id", "sha", "outcome", "reason", "url"),
         _last_failed_info,
+    ),
+    Family(
+        "ci_build_last_coverage_ratio",
+        "gauge",
+        "Mean test coverage of the builds of the newest decided run, 0 to 1.",
+        (),
+        _value(lambda found: found.coverage),
     ),
     Family(
         "ci_build_consecutive_failures",
@@ -241,7 +331,7 @@ WINDOW = (
 def window_families(
     target: Target,
     found: Sequence[Statistics],
-    vocabulary: Vocabulary,
+    words: Words,
     rules: Rules,
     drop: frozenset[str] = frozenset(),
 ) -> list[Metric]:
@@ -260,7 +350,7 @@ def window_families(
         metric = empty(family)
         for group in found:
             labels = values | dict(zip(names, group.group, strict=True))
-            for suffix, own, value, exemplar in family.points(group, vocabulary):
+            for suffix, own, value, exemplar in family.points(group, words):
                 of_sample = labels | dict(zip(family.labels, own, strict=True))
                 if suffix.startswith("_bucket"):
                     of_sample["le"] = bounds[int(suffix.removeprefix("_bucket"))]

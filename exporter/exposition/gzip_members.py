@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from isal import isal_zlib
 
-from exporter.store.arena import Shelf
+from exporter.store.arena import Arena
 
 BLOCK = 16
 """Pieces whose checksums are combined in advance: a change costs one block and the row of blocks, not all pieces."""
@@ -55,7 +55,7 @@ class Column:
     """The lines of one family: a piece a target, by the target's place; an empty one where it has none."""
 
     def __init__(self) -> None:
-        self._pieces = Shelf(PIECES)
+        self._pieces = Arena(PIECES)
         self._crcs = array("I")
         self._sizes = array("I")
         """Of the lines of each piece."""

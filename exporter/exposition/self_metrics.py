@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,7 +19,6 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.build import Target
 from exporter.exposition.families import TARGET_LABELS, target_labels
-from exporter.polling.rate_limit import Allowance
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types there
 
@@ -30,11 +29,15 @@ FAMILIES = {
         "When the target's builds were last known to be current.",
         TARGET_LABELS,
     ),
-    "ci_build_target_info": ("gauge", "Where the target is read; always 1.", (*TARGET_LABELS, "provider", "url")),
+    "ci_build_target_info": (
+        "gauge",
+        "Where the target is read; always 1.",
+        (*TARGET_LABELS, "provider", "url", "default_branch"),
+    ),
     "ci_build_target_errors_total": ("counter", "Reads of the target that failed.", (*TARGET_LABELS, "reason")),
     "ci_build_source_up": (
         "gauge",
-        "1 if the last discovery or any read of the last round succeeded.",
+        "1 if any request of the newest round was answered, a 429 included.",
         ("source",),
     ),
     "ci_build_source_resting": ("gauge", "1 while an exhausted allowance makes the source wait.", ("source",)),
@@ -79,17 +82,21 @@ class SourceStatus:
     resting: bool
     targets: Mapping[str, int]
     """How many by kind."""
-    allowance: Allowance = field(default_factory=Allowance)
+    limit: float | None = None
+    """Requests that the server allows in a period, as it last reported; None where it did not."""
+    remaining: float | None = None
+    reset_at: float | None = None
+    """When the period ends, in seconds since the epoch."""
 
 
-class Meters:
+class SelfMetrics:
     """The counters of requests and rejected records, and the process's own families."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         """Everything that changes from scrape to scrape; others may register more."""
-        self.turn = 0
-        """Moves whenever what is shown may have changed by more than the time that has passed."""
+        self.version = 0
+        """Moves whenever something is shown that was not shown before, but for the time that has passed."""
         self._requests = self._counter("ci_build_source_requests_total")
         self._rejected = self._counter("ci_build_source_rejected_records_total")
         self._webhooks = self._counter("ci_build_source_webhook_events_total")
@@ -115,18 +122,18 @@ class Meters:
 
     def request(self, source: str, operation: str, code: str, seconds: float) -> None:
         """Count one request; `code` is the HTTP status, or why there was none."""
-        self.turn += 1
+        self.version += 1
         self._requests.labels(source, operation, code).inc()
         self._seconds.labels(source).observe(seconds)
 
     def rejected(self, source: str, reason: str) -> None:
         """Count one record that could not be read."""
-        self.turn += 1
+        self.version += 1
         self._rejected.labels(source, reason).inc()
 
     def webhook(self, source: str, event: str, result: str) -> None:
         """Count one delivery to the source's webhook: what it told of, and what became of it."""
-        self.turn += 1
+        self.version += 1
         self._webhooks.labels(source, event, result).inc()
 
     def reloaded(self) -> tuple[bool, float]:
@@ -161,16 +168,16 @@ class Live(Collector):
 
 
 def target_families(
-    target: Target, *, up: bool | None, provider: str, url: str, errors: Mapping[str, int]
+    target: Target, *, up: bool | None, info: Mapping[str, str], errors: Mapping[str, int]
 ) -> list[Metric]:
     """What is told of the reading of one target, but for the time of its refresh."""
     labels = target_labels(target)
-    info = family("ci_build_target_info")
-    info.add_sample(info.name, labels | {"provider": provider, "url": url}, 1)
+    about = family("ci_build_target_info")
+    about.add_sample(about.name, labels | dict(info), 1)
     failed = family("ci_build_target_errors_total")
     for reason, number in errors.items():
         failed.add_sample(f"{failed.name}_total", labels | {"reason": reason}, number)
-    return [up_family(target, up=up), info, failed]
+    return [up_family(target, up=up), about, failed]
 
 
 def up_family(target: Target, *, up: bool | None) -> Metric:
@@ -187,9 +194,9 @@ def source_families(sources: Iterable[SourceStatus]) -> Iterator[Metric]:
     gauges: tuple[tuple[str, Callable[[SourceStatus], float | None]], ...] = (
         ("ci_build_source_up", lambda row: row.up),
         ("ci_build_source_resting", lambda row: row.resting),
-        ("ci_build_source_ratelimit_limit", lambda row: row.allowance.limit),
-        ("ci_build_source_ratelimit_remaining", lambda row: row.allowance.remaining),
-        ("ci_build_source_ratelimit_reset_timestamp_seconds", lambda row: row.allowance.reset_at),
+        ("ci_build_source_ratelimit_limit", lambda row: row.limit),
+        ("ci_build_source_ratelimit_remaining", lambda row: row.remaining),
+        ("ci_build_source_ratelimit_reset_timestamp_seconds", lambda row: row.reset_at),
     )
     for name, read in gauges:
         metric = family(name)

@@ -1,6 +1,6 @@
 """What a webhook's delivery adds to what is known of a target. Pure; times are seconds since the epoch.
 
-Deliveries come late, twice and in any order, so a delivery only ever moves a build forward: waiting, pending,
+Deliveries come late, twice and in any order, so a delivery only ever moves a build or a run forward: waiting, pending,
 executing, concluded. Whatever else it hints at is left to a read.
 """
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, nextafter
 
-from exporter.build import DORMANT, Build, Outcome
-from exporter.history.window import History, Sight
+from exporter.build import DORMANT, Build, Outcome, Run
+from exporter.history.window import History, Observation, Rules, RunObservation, merge
 from exporter.polling.schedule import USUAL, Pulse
 from exporter.providers.contract import Delivery
 
@@ -18,6 +18,8 @@ PROMPT = 60.0
 """Seconds after its conclusion within which a build must be told of, for deliveries to stand in for reads."""
 HEARD = 6 * 3600.0
 """Seconds of silence after which a source is no longer taken to deliver."""
+SAME = 1.0
+"""Seconds by which two times of one moment differ: deliveries have whole seconds."""
 OVERDUE = 3.0
 """Times the usual duration after which an unfinished build may have ended in a delivery that was lost."""
 
@@ -38,21 +40,38 @@ class Result(StrEnum):
     TOO_LARGE = "too_large"
 
 
+_ENDED = 3
+"""The stage of a run that has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a delivery comes to, held against what is known."""
 
-    sights: tuple[Sight, ...]
+    sights: tuple[Observation, ...]
     """What moves builds forward, and builds that are new."""
     due: bool
     """Whether the target must be read to know all that it hints at."""
     prompt: bool | None
     """Whether it told of conclusions in time; None: it told of none."""
+    runs: tuple[RunObservation, ...] = ()
+    """What moves runs forward, and runs that are new."""
+    whole: frozenset[str] = frozenset()
+    """Ids of runs of which every attempt of every build is in it or known."""
+
+    @property
+    def news(self) -> bool:
+        """Whether it changes the history."""
+        return bool(self.sights or self.runs)
+
+    def applied(self, history: History, rules: Rules, now: float) -> History:
+        """The history with what it brought."""
+        return merge(history, self.sights, rules, now, runs=self.runs, whole=self.whole) if self.news else history
 
 
 def told(history: History, delivery: Delivery, now: float) -> Told:
     """What the delivery adds to the history of its target, which was read once at least. `now`: it came then."""
-    sights: list[Sight] = []
+    sights: list[Observation] = []
     due = not delivery.builds
     in_time: list[bool] = []
     for build in delivery.builds:
@@ -68,10 +87,25 @@ def told(history: History, delivery: Delivery, now: float) -> Told:
             due |= row is None or (row.build.outcome in DORMANT and build.unfinished)
         if _has_ended(build) and (news is not None or _is_prompt(build, now)):
             in_time.append(_is_prompt(build, now))
-    return Told(tuple(sights), due, all(in_time) if in_time else None)
+    runs: list[RunObservation] = []
+    for run in delivery.runs:
+        moved, unclear = _run_moved(history, run)
+        due |= unclear
+        if moved is not None:
+            known = history.runs.get(run.id)
+            runs.append((moved, now if known is None else max(now, nextafter(known.seen_at, inf))))
+    taken = {build.id for build, _seen_at in sights} | history.rows.keys()
+    whole = delivery.whole and all(build.id in taken for build in delivery.builds)
+    return Told(
+        sights=tuple(sights),
+        due=due,
+        prompt=all(in_time) if in_time else None,
+        runs=tuple(runs),
+        whole=frozenset(run.id for run, _seen_at in runs if whole and _stays_whole(history, delivery, run)),
+    )
 
 
-def timely(history: History, sights: Iterable[Sight]) -> list[Sight]:
+def timely(history: History, sights: Iterable[Observation]) -> list[Observation]:
     """The sights of a read; one that began before a delivery came can still tell what happened after that."""
     return [(build, _as_of(history, build, seen_at)) for build, seen_at in sights]
 
@@ -120,6 +154,43 @@ def _moved(known: Build, build: Build) -> Build | None:
         started_at=known.started_at if started_at is None else started_at,
         concluded_at=concluded_at,
     )
+
+
+def _run_moved(history: History, run: Run) -> tuple[Run | None, bool]:
+    """The run, if it moves what is known of it forward; whether a read must say more.
+
+    A run that has ended and is told to be under way may have been retried, or the delivery is late.
+    """
+    row = history.runs.get(run.id)
+    if row is None:
+        old = run.created_at <= max(history.run_floor, history.baseline or -inf)
+        return (None if old else run), old and bool(run.status)
+    known = row.run
+    if not run.status:  # its provider has no status for runs
+        return (None if run == known else run._replace(created_at=min(run.created_at, known.created_at))), False
+    before, after = _stage(known.outcome), _stage(run.outcome)
+    later = run.updated_at - known.updated_at if known.updated_at is not None and run.updated_at is not None else 0.0
+    if run.status == known.status or later < -SAME:
+        return None, False
+    if after > before or (after == before == _ENDED and later >= SAME):
+        told = run if run.ref_kind == known.ref_kind else run._replace(ref_kind=known.ref_kind, branch=known.branch)
+        return told, after == before
+    return None, after < before or after == _ENDED
+
+
+def _stage(outcome: Outcome) -> int:
+    """How far a run with this outcome has come in its life."""
+    return {Outcome.WAITING: 0, Outcome.PENDING: 1, Outcome.EXECUTING: 2, Outcome.UNKNOWN: 2}.get(outcome, _ENDED)
+
+
+def _stays_whole(history: History, delivery: Delivery, run: Run) -> bool:
+    """Whether all attempts are known of a run of which all builds are told: deliveries leave out those before the last.
+
+    Of a run without a status of its own they must do.
+    """
+    row = history.runs.get(run.id)
+    told = [build.id for build in delivery.builds if build.run == run.id]
+    return not run.status or (row is not None and row.whole and all(build_id in history.rows for build_id in told))
 
 
 def _new(history: History, delivery: Delivery, build: Build) -> Build | None:

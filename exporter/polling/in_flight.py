@@ -1,135 +1,79 @@
-"""Questions under way to their providers, and who waits for them."""
+"""Polls in flight, and the scrapes that wait for them. The caller holds the collector's lock."""
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Protocol
 
-from exporter.build import Target
-from exporter.polling.schedule import Key
-from exporter.polling.state import Origin
-from exporter.polling.workers import Flight
+from exporter.polling.polls import Poll
+from exporter.polling.workers import Job
 
 
-class Errand(Flight):
-    """The flight that asks one question."""
+class Waiter:
+    """The polls that one scrape waits for."""
 
-    def __init__(self, batch: "Batch", key: Key) -> None:
-        super().__init__()
-        self.batch = batch
-        self.key = key
-
-    def fly(self) -> None:
-        """Ask it."""
-        self.batch.asker.ask(self)
-
-    def landed(self) -> None:
-        """It was asked, or given up."""
-        self.batch.asker.landed(self)
-
-
-class Asker(Protocol):
-    """Who asks, and keeps what comes of it."""
-
-    def ask(self, errand: Errand) -> None:
-        """Ask the question, and take the answer in."""
-
-    def landed(self, errand: Errand) -> None:
-        """It is under way no more; `Flight.error` says whether it was given up."""
-
-
-class Batch:
-    """Questions that are put in the queue of a source together.
-
-    There can be thousands: while they wait, each is but its key.
-    """
-
-    def __init__(self, asker: Asker, origin: Origin, *, free: bool, only: Target | None) -> None:
-        self.asker = asker
-        self.origin = origin
-        self.free = free
-        """First reads that are paid from what the server says is left, not from the bucket."""
-        self.only = only
-        """What discovery finds is read at once, but only this target where there is one."""
-        self._keys: deque[Key] = deque()
-
-    def add(self, key: Key) -> None:
-        """One more, to be put in the queue once more."""
-        self._keys.append(key)
-
-    def take_off(self) -> Errand:
-        """The next of them."""
-        return Errand(self, self._keys.popleft())
-
-
-class Round:
-    """The questions that one scrape waits for."""
-
-    def __init__(self, keys: Iterable[Key]) -> None:
-        self.left = set(keys)
+    def __init__(self, polls: Iterable[Poll]) -> None:
+        self.left = set(polls)
         self.done: Future[None] = Future()
-        """Ends when all of them have; never fails, and nobody who waits for it can cancel it."""
+        """Ends when all of them have; it never fails, and it cannot be cancelled."""
         self.done.set_running_or_notify_cancel()
         if not self.left:
             self.done.set_result(None)
 
-    def landed(self, keys: Iterable[Key]) -> None:
-        """These are under way no more."""
-        self.left.difference_update(keys)
+    def ended(self, polls: Iterable[Poll]) -> None:
+        """Wait no longer for these: they are no longer in flight."""
+        self.left.difference_update(polls)
         if not self.left and not self.done.done():
             self.done.set_result(None)
 
 
-class UnderWay:
-    """All that is under way, at most once each. The caller holds the collector's lock."""
+class InFlight:
+    """The polls in flight, each at most once."""
 
     def __init__(self) -> None:
-        self._batches: dict[Key, Batch] = {}
-        self._rounds: list[Round] = []
-        self._late: set[Key] = set()
-        """For these a scrape has waited in vain: no other scrape waits for them again."""
+        self._jobs: dict[Poll, Job] = {}
+        self._waiters: list[Waiter] = []
+        self._late: set[Poll] = set()
+        """A scrape waited for these in vain: no other scrape waits for them again."""
 
-    def __contains__(self, key: Key) -> bool:
-        """Whether the question is."""
-        return key in self._batches
+    def __contains__(self, poll: Poll) -> bool:
+        """Whether the poll is in flight."""
+        return poll in self._jobs
 
     def __bool__(self) -> bool:
-        """Whether anything is."""
-        return bool(self._batches)
+        """Whether any poll is in flight."""
+        return bool(self._jobs)
 
-    def begin(self, key: Key, batch: Batch) -> None:
-        """The question is from now on."""
-        batch.add(key)
-        self._batches[key] = batch
+    def begin(self, poll: Poll, job: Job) -> None:
+        """Note that the job is in flight for the poll from now on."""
+        self._jobs[poll] = job
 
-    def round(self, concerns: Callable[[Key], bool]) -> Round:
-        """To wait for those that concern somebody, but for what is late."""
-        made = Round(key for key in self._batches if key not in self._late and concerns(key))
-        if made.left:
-            self._rounds.append(made)
-        return made
+    def wait(self, covers: Callable[[Poll], bool]) -> Waiter:
+        """A waiter for the polls that a scrape is interested in, except those that are late."""
+        waiter = Waiter(poll for poll in self._jobs if poll not in self._late and covers(poll))
+        if waiter.left:
+            self._waiters.append(waiter)
+        return waiter
 
-    def give_up(self, of: Round) -> None:
-        """Wait no longer for what is left of that."""
-        if of in self._rounds:
-            self._rounds.remove(of)
-            self._late |= of.left
+    def abandon(self, waiter: Waiter) -> None:
+        """Stop waiting: what is left of it is late."""
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+            self._late |= waiter.left
 
-    def landed(self, errand: Errand) -> bool:
-        """The question is no more; whether anybody still cared."""
-        if self._batches.get(errand.key) is not errand.batch:
+    def end(self, poll: Poll, job: Job) -> bool:
+        """Note that the job has ended; whether it was still the one in flight for the poll."""
+        if self._jobs.get(poll) is not job:
             return False
-        self._end([errand.key])
+        self._end([poll])
         return True
 
     def clear(self) -> None:
-        """Nobody cares any more for what is."""
-        self._end(list(self._batches))
+        """Drop all jobs in flight."""
+        self._end(list(self._jobs))
 
-    def _end(self, keys: list[Key]) -> None:
-        for key in keys:
-            del self._batches[key]
-        self._late.difference_update(keys)
-        for one in self._rounds:
-            one.landed(keys)
-        self._rounds = [one for one in self._rounds if one.left]
+    def _end(self, polls: list[Poll]) -> None:
+        for poll in polls:
+            del self._jobs[poll]
+        self._late.difference_update(polls)
+        for waiter in self._waiters:
+            waiter.ended(polls)
+        self._waiters = [waiter for waiter in self._waiters if waiter.left]

@@ -1,6 +1,6 @@
 """What a provider allows, and how much of it we spend: a token bucket that follows the server's headers. Pure.
 
-A budget belongs to one origin and token: sources that share both share it. Times are seconds since the epoch.
+A bucket belongs to one origin and token: sources that share both share it. Times are seconds since the epoch.
 """
 
 from collections.abc import Mapping
@@ -51,8 +51,8 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """What may be spent now. A budget without any limit known holds back nothing."""
+class TokenBucket:
+    """What may be spent now. A bucket without any limit known holds back nothing."""
 
     share: float = 0.4
     """Of what the server allows."""
@@ -86,96 +86,96 @@ def allowance_of(headers: Mapping[str, str], reported: LimitHeaders, now: float)
     return Allowance(limit, remaining, reset_at, reported.period)
 
 
-def rate(budget: Budget, now: float) -> float | None:
+def rate(bucket: TokenBucket, now: float) -> float | None:
     """Requests a second to spend; None: there is no limit."""
-    allowance = budget.allowance
+    allowance = bucket.allowance
     allowed = None if not allowance.limit else allowance.limit / allowance.period
-    if budget.per_second is not None:
-        wanted = budget.per_second if allowed is None else min(budget.per_second, HIGHEST_SHARE * allowed)
+    if bucket.per_second is not None:
+        wanted = bucket.per_second if allowed is None else min(bucket.per_second, HIGHEST_SHARE * allowed)
     elif allowed is None:
         return None
     else:
-        wanted = budget.share * allowed
+        wanted = bucket.share * allowed
     if allowance.remaining is not None and allowance.reset_at is not None and allowance.reset_at > now:
         left = allowance.remaining / (allowance.reset_at - now)
         wanted = max(TRICKLE * wanted, min(wanted, left))
     return wanted
 
 
-def capacity(budget: Budget, now: float) -> float:
+def capacity(bucket: TokenBucket, now: float) -> float:
     """Requests that the bucket holds at most."""
-    return max(CAPACITY, HELD * (rate(budget, now) or 0.0))
+    return max(CAPACITY, HELD * (rate(bucket, now) or 0.0))
 
 
-def passed(budget: Budget, now: float) -> Budget:
-    """The budget at `now`, with what came in since, and the price moved by how full the bucket is."""
-    wanted, most = rate(budget, now), capacity(budget, now)
+def refilled(bucket: TokenBucket, now: float) -> TokenBucket:
+    """The bucket at `now`, with what came in since, and the price moved by how full the bucket is."""
+    wanted, most = rate(bucket, now), capacity(bucket, now)
     if wanted is None:
-        return replace(budget, level=most, fullness=1.0, at=now)
-    elapsed = max(0.0, now - budget.at)
-    level = min(most, budget.level + elapsed * wanted, _left(budget, now))
+        return replace(bucket, level=most, fullness=1.0, at=now)
+    elapsed = max(0.0, now - bucket.at)
+    level = min(most, bucket.level + elapsed * wanted, _left(bucket, now))
     full = max(0.0, level) / most
     drift = (0.5 - full) * 2 * DRIFT * min(elapsed, LONGEST_STEP)
-    cost = min(DEAREST, max(CHEAPEST, budget.cost * exp(drift)))
-    return replace(budget, level=level, fullness=full, at=now, cost=cost)
+    cost = min(DEAREST, max(CHEAPEST, bucket.cost * exp(drift)))
+    return replace(bucket, level=level, fullness=full, at=now, cost=cost)
 
 
-def _left(budget: Budget, now: float) -> float:
+def _left(bucket: TokenBucket, now: float) -> float:
     """What the server says is left, but for one request: it may be wrong."""
-    told = budget.allowance
-    if told.remaining is None or told.reset_at is None or told.reset_at <= now:
+    reported = bucket.allowance
+    if reported.remaining is None or reported.reset_at is None or reported.reset_at <= now:
         return inf
-    return max(1.0, told.remaining)
+    return max(1.0, reported.remaining)
 
 
-def spent(budget: Budget, requests: int) -> Budget:
-    """The budget after requests were made."""
-    return replace(budget, level=budget.level - requests)
+def spent(bucket: TokenBucket, requests: int) -> TokenBucket:
+    """The bucket after requests were made."""
+    return replace(bucket, level=bucket.level - requests)
 
 
-def price(budget: Budget) -> float:
+def price(bucket: TokenBucket) -> float:
     """What a request costs now: the delay, in seconds, that must be expected to have accrued before it is made."""
-    return budget.cost * exp((0.5 - budget.fullness) * 2 * SWING)
+    return bucket.cost * exp((0.5 - bucket.fullness) * 2 * SWING)
 
 
-def told(budget: Budget, allowance: Allowance | None) -> Budget:
-    """The budget by what the last answer said."""
-    return budget if allowance is None else replace(budget, allowance=allowance)
+def with_allowance(bucket: TokenBucket, allowance: Allowance | None) -> TokenBucket:
+    """The bucket by what the last answer said."""
+    return bucket if allowance is None else replace(bucket, allowance=allowance)
 
 
-def first_reads(budget: Budget, now: float) -> float:
+def first_reads(bucket: TokenBucket, now: float) -> float:
     """How many requests first reads may make beside those under way: what is left, down to a fifth of the limit."""
-    allowance = budget.allowance
+    allowance = bucket.allowance
     if allowance.limit is None or allowance.remaining is None:
         return inf
     over = allowance.reset_at is not None and allowance.reset_at <= now  # what was left then is no longer of interest
     remaining = allowance.limit if over else allowance.remaining
-    return remaining - RESERVE * allowance.limit - budget.pledged
+    return remaining - RESERVE * allowance.limit - bucket.pledged
 
 
-def affords_first(budget: Budget, now: float) -> bool:
+def affords_first(bucket: TokenBucket, now: float) -> bool:
     """Whether a first read that was put in the queue may still begin."""
-    return now >= budget.resting_until and first_reads(budget, now) + budget.pledged > 0
+    return now >= bucket.resting_until and first_reads(bucket, now) + bucket.pledged > 0
 
 
-def refused(budget: Budget, retry_after: float | None, now: float) -> Budget:
-    """The budget after a 429: it rests as long as the server says, or till the reset, or longer each time."""
-    rests = budget.rests + (now >= budget.resting_until)  # what was under way when the rest began tells nothing new
-    reset_at = budget.allowance.reset_at
+def after_429(bucket: TokenBucket, retry_after: float | None, now: float) -> TokenBucket:
+    """The bucket after a 429: it rests as long as the server says, or till the reset, or longer each time."""
+    rests = bucket.rests + (now >= bucket.resting_until)  # what was under way when the rest began tells nothing new
+    reset_at = bucket.allowance.reset_at
     if retry_after is not None and retry_after > 0:
         pause = retry_after
     elif reset_at is not None and 0 < reset_at - now <= LONGEST_REST:
         pause = reset_at - now
     else:
-        longest = min(LONGEST_GUESS, max(SHORTEST_REST, budget.allowance.period))
+        longest = min(LONGEST_GUESS, max(SHORTEST_REST, bucket.allowance.period))
         pause = min(longest, SHORTEST_REST * 2.0 ** min(rests - 1, 16))
     until = now + min(pause, LONGEST_REST)
-    return replace(budget, rests=rests, resting_until=max(budget.resting_until, until), level=min(budget.level, 1.0))
+    return replace(bucket, rests=rests, resting_until=max(bucket.resting_until, until), level=min(bucket.level, 1.0))
 
 
-def answered(budget: Budget) -> Budget:
-    """The budget after an answer that was no 429."""
-    return replace(budget, rests=0) if budget.rests else budget
+def after_answer(bucket: TokenBucket) -> TokenBucket:
+    """The bucket after an answer that was no 429."""
+    return replace(bucket, rests=0) if bucket.rests else bucket
 
 
 def skew_of(headers: Mapping[str, str], now: float) -> float:

@@ -1,8 +1,7 @@
-"""What to ask, and how often. Pure: the clock is passed in; times are seconds since the epoch.
+"""What to poll, and how often. Pure: the clock is passed in; times are seconds since the epoch.
 
-A *question* is one request that tells what moved: a project's list of services, a job's or a GitLab project's newest
-builds. Its *hazard* is how many changes a second it can be expected to tell. A given number of questions finds changes
-with the least mean delay where each is asked at intervals in proportion to one over the square root of its hazard.
+A poll is one request that shows what changed: a list of services, or the newest builds of a target. Each poll is
+weighed by the delay that is expected to have accrued since it was last made.
 """
 
 from bisect import bisect_right
@@ -10,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, exp, inf
 
-from exporter.build import Target
 from exporter.history.window import History
-from exporter.polling.rate_limit import Budget, first_reads, price, rate, spent
+from exporter.polling.polls import Poll
+from exporter.polling.rate_limit import TokenBucket, first_reads, price, rate, spent
 
 LONGEST_PAUSE = 600.0
-"""Seconds between two tries of a question that fails."""
+"""Seconds between two tries of a candidate that fails."""
 SOONEST = 60.0
 """Seconds that a build is expected to go on at least which has run for longer than any before it."""
 USUAL = 180.0
@@ -34,10 +33,7 @@ SHORTER = 4
 TOLERANCE = 1.0
 """Seconds: scrapes do not come at equal intervals to the millisecond."""
 QUIET = 4.0
-"""Without a limit: a question is asked after a quarter of the time for which nothing has stirred."""
-
-Key = Target | tuple[str, ...]
-"""What a question asks of: a target's builds, or a list: of which source, of what kind, by what name."""
+"""Without a limit: a candidate is asked after a quarter of the time for which nothing has stirred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +56,10 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One question, and how it stands."""
+class Candidate:
+    """A poll that could be made, and what speaks for it."""
 
-    key: Key
+    poll: Poll
     shortest: float
     longest: float
     """Seconds between two askings."""
@@ -146,83 +142,83 @@ def overrun(known: Pulse, now: float) -> float:
     return min(max(at + usual, now + max(SOONEST, (now - at) / 3)) for at in known.unfinished)
 
 
-def plan(questions: Iterable[Question], budget: Budget, now: float) -> list[Question]:
-    """The questions to ask now, the most pressing first, as far as the budget reaches.
+def plan(candidates: Iterable[Candidate], bucket: TokenBucket, now: float) -> list[Candidate]:
+    """The candidates to ask now, the most pressing first, as far as the bucket reaches.
 
     First reads come first, and are paid from what the server says is left; then the forced ones; then those of which
     the delay that has accrued is worth a request.
     """
-    if now < budget.resting_until:
+    if now < bucket.resting_until:
         return []
-    ready = [question for question in questions if question.not_before <= now]
-    first = [question for question in ready if question.first]
-    forced = [question for question in ready if not question.first and _is_forced(question, now)]
-    forced.sort(key=lambda question: question.forced_at or now)
+    ready = [candidate for candidate in candidates if candidate.not_before <= now]
+    first = [candidate for candidate in ready if candidate.first]
+    forced = [candidate for candidate in ready if not candidate.first and _is_forced(candidate, now)]
+    forced.sort(key=lambda candidate: candidate.forced_at or now)
     steady = [q for q in ready if q.steady and not q.first and not _is_forced(q, now)]
-    spend = rate(budget, now)
+    spend = rate(bucket, now)
     if spend is None:
         return [*first, *forced, *_due(steady, None, now)]
-    due = _due(steady, price(budget), now)
-    if sum(1 / question.longest for question in steady) <= spend:
+    due = _due(steady, price(bucket), now)
+    if sum(1 / candidate.longest for candidate in steady) <= spend:
         # Each can be asked within its longest pause, if those that have waited for that long go first.
-        due.sort(key=lambda question: _late(question, now) < 1)
-    affordable = first_reads(budget, now)
+        due.sort(key=lambda candidate: _late(candidate, now) < 1)
+    affordable = first_reads(bucket, now)
     if affordable <= 0:  # they are paid from the bucket like others, but each by what it may take
-        return [*first[: max(0, int(budget.level / FIRST_READ))], *[*forced, *due][: max(0, int(budget.level / 2))]]
+        return [*first[: max(0, int(bucket.level / FIRST_READ))], *[*forced, *due][: max(0, int(bucket.level / 2))]]
     freely = len(first) if affordable == inf else ceil(affordable / FIRST_READ)
-    return [*first[:freely], *[*forced, *due][: max(0, int(budget.level))]]
+    return [*first[:freely], *[*forced, *due][: max(0, int(bucket.level))]]
 
 
-def _due(steady: Iterable[Question], worth: float | None, now: float) -> list[Question]:
+def _due(steady: Iterable[Candidate], worth: float | None, now: float) -> list[Candidate]:
     """Those to be asked, the most pressing first. `worth` is the price of a request; None: there is no limit."""
-    due = [question for question in steady if _pressing(question, worth, now) >= 1]
-    return sorted(due, key=lambda question: _pressing(question, worth, now), reverse=True)
+    due = [candidate for candidate in steady if _pressing(candidate, worth, now) >= 1]
+    return sorted(due, key=lambda candidate: _pressing(candidate, worth, now), reverse=True)
 
 
-def _pressing(question: Question, worth: float | None, now: float) -> float:
+def _pressing(candidate: Candidate, worth: float | None, now: float) -> float:
     """From 1 on it is to be asked. `worth` is the price of a request; None: there is no limit."""
-    since = now - question.asked_at
-    if since < question.shortest - TOLERANCE:
+    since = now - candidate.asked_at
+    if since < candidate.shortest - TOLERANCE:
         return 0.0
-    late = _late(question, now)
+    late = _late(candidate, now)
     if worth is None:
-        quiet = max(question.shortest, (now - question.stirred_at) / QUIET)
+        quiet = max(candidate.shortest, (now - candidate.stirred_at) / QUIET)
         return max(late, (since + TOLERANCE) / quiet)
-    return max(late, question.accrued / worth)
+    return max(late, candidate.accrued / worth)
 
 
-def _late(question: Question, now: float) -> float:
+def _late(candidate: Candidate, now: float) -> float:
     """From 1 on it has waited for as long as it may."""
-    return (now - question.asked_at + TOLERANCE) / question.longest
+    return (now - candidate.asked_at + TOLERANCE) / candidate.longest
 
 
-def free(question: Question, budget: Budget, now: float) -> bool:
-    """Whether the question is a first read that is paid from what the server says is left, not from the bucket."""
-    return question.first and first_reads(budget, now) > 0
+def free(candidate: Candidate, bucket: TokenBucket, now: float) -> bool:
+    """Whether the candidate is a first read that is paid from what the server says is left, not from the bucket."""
+    return candidate.first and first_reads(bucket, now) > 0
 
 
-def pledged(budget: Budget, *, free: bool) -> Budget:
-    """The budget once a question is put in the queue."""
-    return replace(budget, pledged=budget.pledged + FIRST_READ) if free else spent(budget, 1)
+def pledged(bucket: TokenBucket, *, free: bool) -> TokenBucket:
+    """The bucket once a candidate is put in the queue."""
+    return replace(bucket, pledged=bucket.pledged + FIRST_READ) if free else spent(bucket, 1)
 
 
-def settled(budget: Budget, requests: int, *, free: bool) -> Budget:
-    """The budget once a question is answered, which took so many requests."""
-    return replace(budget, pledged=budget.pledged - FIRST_READ) if free else spent(budget, requests - 1)
+def settled(bucket: TokenBucket, requests: int, *, free: bool) -> TokenBucket:
+    """The bucket once a candidate is answered, which took so many requests."""
+    return replace(bucket, pledged=bucket.pledged - FIRST_READ) if free else spent(bucket, requests - 1)
 
 
-def requests_a_second(questions: Iterable[Question], budget: Budget, now: float) -> float:
-    """How many requests a second the questions come to at most as they stand now, but for forced reads."""
-    steady = [question for question in questions if question.steady]
-    spend = rate(budget, now)
+def requests_a_second(candidates: Iterable[Candidate], bucket: TokenBucket, now: float) -> float:
+    """How many requests a second the candidates come to at most as they stand now, but for forced reads."""
+    steady = [candidate for candidate in candidates if candidate.steady]
+    spend = rate(bucket, now)
     if spend is not None:
-        return min(spend, sum(1 / question.shortest for question in steady))
-    quiet = ((question, (now - question.stirred_at) / QUIET) for question in steady)
-    return sum(1 / min(question.longest, max(question.shortest, wanted)) for question, wanted in quiet)
+        return min(spend, sum(1 / candidate.shortest for candidate in steady))
+    quiet = ((candidate, (now - candidate.stirred_at) / QUIET) for candidate in steady)
+    return sum(1 / min(candidate.longest, max(candidate.shortest, wanted)) for candidate, wanted in quiet)
 
 
-def _is_forced(question: Question, now: float) -> bool:
-    return question.forced_at is not None and question.forced_at <= now
+def _is_forced(candidate: Candidate, now: float) -> bool:
+    return candidate.forced_at is not None and candidate.forced_at <= now
 
 
 def retry_at(failures: int, now: float, ttl: float, chance: float) -> float:

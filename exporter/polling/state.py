@@ -1,6 +1,5 @@
-"""What the collector holds of a source and of a target."""
+"""What the collector holds of a source and of its targets, besides their histories."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -13,46 +12,48 @@ from exporter.build import Build, Target
 from exporter.config.secret import same_secret
 from exporter.config.values import Spend
 from exporter.errors import Unauthorized
-from exporter.exposition.self_metrics import SourceStatus
 from exporter.history.window import History, Rules
 from exporter.http.conditional import EtagCache
 from exporter.http.fetch import Fetch, RequestStats
 from exporter.http.wire import Answer, Request
 from exporter.polling.list_status import covers
-from exporter.polling.rate_limit import Budget
-from exporter.polling.schedule import Pulse
-from exporter.polling.workers import Inline, Readers
-from exporter.providers import Look, Provider, Rejected, provider_of
-from exporter.settings.settings import Settings, Source
-from exporter.store.codec import NOTHING, Packed
+from exporter.polling.rate_limit import TokenBucket
+from exporter.polling.schedule import Pulse, pulse
+from exporter.polling.workers import InlinePool, WorkerPool
+from exporter.providers import BuildStatus, Provider, Rejected, provider_of
+from exporter.settings.settings import Settings
+from exporter.settings.settings import Source as SourceSettings
 
 DEFAULT_SPEND = Spend(share=0.4)
+REMEMBERED = 10_000
+"""Keys of each cache of a source."""
 
 
 class Connection(Protocol):
-    """What answers a source's requests, or raises a `SourceError`."""
+    """Answers a source's requests, or raises a `SourceError`."""
 
     def __call__(self, request: Request, /) -> Answer:
         """Answer one request."""
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close what is open."""
 
 
-Connect = Callable[[Source, Callable[[RequestStats], None], float, Callable[[], float]], Connection]
-"""Makes a source's connection from its settings, what each request is told to, a request's seconds, and the clock."""
+Observe = Callable[[RequestStats], None]
+Connect = Callable[[SourceSettings, Observe, float, Callable[[], float]], Connection]
+"""Makes a source's connection of its settings, what takes note of each request, the seconds of one, and the clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How the asking of a question goes. Times are seconds since the epoch."""
+    """How the asking of a poll goes. Times are seconds since the epoch."""
 
     at: float = -inf
-    """When what was last answered was asked; never: it comes before all others."""
+    """When the last answered request was sent; never: it comes before all others."""
     failures: int = 0
     """In a row."""
     not_before: float = -inf
-    """It failed: not before then."""
+    """After a failure: the earliest next try."""
 
     @property
     def first(self) -> bool:
@@ -60,150 +61,188 @@ class Asked:
         return self.at == -inf
 
 
-@dataclass(slots=True)
-class Subject:
-    """One target: what is remembered of it, and how its reading goes."""
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What scheduling needs of a history, made once at each commit."""
 
-    target: Target
-    packed: Packed = NOTHING
-    """What is remembered of its builds, at rest."""
+    baseline: float | None = None
+    cut_at: float = inf
+    """When something in it grows too old."""
+    unfinished: tuple[Build, ...] = ()
+    """The unfinished builds, oldest first."""
+    empty: bool = True
+    """Whether it has no builds."""
     pulse: Pulse = field(default_factory=Pulse)
-    asked: Asked = field(default_factory=Asked)
-    look: Look | None = None
-    """What the list told before the last read; None: no list tells of it."""
+    version: int = -1
+
+    @property
+    def known(self) -> bool:
+        """Whether the builds were read at least once."""
+        return self.baseline is not None
+
+
+def digest(history: History, now: float, before: Digest | None = None) -> Digest:
+    """The digest of a history. `now` is the server's time; `before`, of the version before, keeps an equal pulse."""
+    same = before is not None and before.version == history.version
+    return Digest(
+        baseline=history.baseline,
+        cut_at=history.cut_at,
+        unfinished=tuple(history.unfinished),
+        empty=not history.rows,
+        pulse=before.pulse if same and before else pulse(history, now),
+        version=history.version,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """How the reading of a target is scheduled."""
+
+    asked: Asked = Asked()
+    status: BuildStatus | None = None
+    """What the list showed before the last read; None: no list covers the target."""
     wanted_at: float | None = None
-    """When it must be read whatever its hazard."""
+    """When the target must be read, whatever delay is expected."""
     repeats: int = 0
-    """Reads in a row that did not show what the look had told."""
+    """Reads in a row that did not show what the list had shown."""
     due_at: float = -inf
-    """When a look or a delivery last made `wanted_at` so; a read that began before does not do."""
+    """When a list or a delivery last made it due; a read that began before that does not settle it."""
     announced: bool | None = None
-    """Whether a delivery told of its last conclusion in time; None: it has seen none since it is read."""
+    """Whether a delivery reported its last conclusion in time; None: none was seen since it is read."""
     swept_at: float = -inf
     """When a largest page was last read."""
+    listed_at: float = -inf
+    """When the list of its runs was last read."""
+    lists_refused_at: float | None = None
+    """When the provider last refused that list; None: it did not."""
+    about_at: float = -inf
+    """When the target's own record was last asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a target can be read."""
+
     up: bool | None = None
-    """Whether the last read succeeded; None: not tried yet."""
+    """Whether the last read succeeded; None: it was not tried yet."""
     error: str = ""
-    """What the last read failed of, in one line."""
-    errors: Counter[str] = field(default_factory=Counter)
+    """Why the last read failed, in one line."""
+    errors: Mapping[str, int] = field(default_factory=dict)
     """Failed reads by reason."""
     refreshed_at: float | None = None
-    """When it was last known to be current."""
+    """When the data was last known to be current."""
+
+    def failed(self, reason: str) -> Mapping[str, int]:
+        """The errors with one more."""
+        return {**self.errors, reason: self.errors.get(reason, 0) + 1}
+
+
+@dataclass(slots=True)
+class TargetState:
+    """One target. Each part is frozen, and replaced as a whole."""
+
+    target: Target
+    digest: Digest = Digest()
+    polling: Polling = Polling()
+    health: Health = Health()
     absences: int = 0
     """Complete lists without it, in a row."""
 
     @property
-    def history(self) -> History:
-        """What is remembered of its builds: unpacked for whoever asks, so ask once."""
-        return self.packed.history
-
-    @history.setter
-    def history(self, history: History) -> None:
-        self.packed = Packed(history)
-
-    @property
-    def known(self) -> bool:
-        """Whether its builds were read once."""
-        return self.packed.baseline is not None
-
-    @property
-    def unfinished(self) -> tuple[Build, ...]:
-        """Its builds that somebody or something is working on, oldest first."""
-        return self.packed.unfinished
-
-    @property
     def empty(self) -> bool:
         """Whether it was read and has no builds."""
-        return self.known and self.packed.empty
+        return self.digest.known and self.digest.empty
 
     @property
     def covered(self) -> bool:
-        """Whether a list tells all that moves."""
-        return self.look is not None and covers(self.look, self.unfinished)
+        """Whether a list shows everything that can change."""
+        return self.polling.status is not None and covers(self.polling.status, self.digest.unfinished)
 
 
 @dataclass(slots=True)
 class Webhook:
-    """What came of a source's deliveries."""
+    """What a source's deliveries have shown."""
 
     heard_at: float = -inf
     """When the last one came."""
-    seen: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(10_000))
+    seen: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(REMEMBERED))
     """The keys of those that came."""
     projects: dict[str, bool] = field(default_factory=dict)
-    """Whether they told in time of the last conclusion in a project: a provider's webhook is set up for whole ones."""
-    strangers: LRUCache[tuple[Target, ...], bool] = field(default_factory=lambda: LRUCache(10_000))
+    """Whether they reported the last conclusion in a project in time: a webhook is set up for whole projects."""
+    strangers: LRUCache[tuple[Target, ...], bool] = field(default_factory=lambda: LRUCache(REMEMBERED))
     """Targets that are not read, and for which discovery has looked or is about to."""
     discover_at: float = inf
     """When discovery must look for one of those."""
 
 
+@dataclass(frozen=True, slots=True)
+class DiscoveryState:
+    """How the discovery of a source went last."""
+
+    asked: Asked = Asked()
+    succeeded: bool | None = None
+    """None: it was not tried, or it needed no request."""
+    tried: bool = False
+    """Whether one has ended since the configuration was read."""
+    errors: tuple[str, ...] = ()
+    """Why it failed, a line each."""
+    notes: tuple[str, ...] = ()
+    """What the configuration names and it did not find, a line each."""
+    requests: int = 0
+    """How many it made."""
+
+
+class Budget:
+    """The token bucket that all sources with one server and token share."""
+
+    def __init__(self, bucket: TokenBucket) -> None:
+        self.bucket = bucket
+        self.rest_logged = False
+        """Whether the log has said that it rests."""
+
+    def update(self, change: Callable[[TokenBucket], TokenBucket]) -> None:
+        """Replace the bucket by what `change` makes of it."""
+        self.bucket = change(self.bucket)
+
+
 @dataclass(slots=True)
-class Purse:
-    """The budget of all sources with one origin and token."""
+class SourceState:
+    """What is known of a source; a reload keeps it where server and provider are the same."""
 
-    budget: Budget
-    resting: bool = False
-    """Whether the log has said that it rests."""
-
-
-@dataclass(slots=True)
-class Origin:
-    """One configured source, and what became of reading it."""
-
-    settings: Source
-    provider: Provider
-    fetch: Connection
-    readers: Readers | Inline
-    purse: Purse
-    subjects: dict[Target, Subject] = field(default_factory=dict)
+    targets: dict[Target, TargetState] = field(default_factory=dict)
     webhook: Webhook = field(default_factory=Webhook)
     lists: dict[str, Asked] = field(default_factory=dict)
     """By the name of the list."""
-    discovery: Asked = field(default_factory=Asked)
-    discovered: bool | None = None
-    """Whether the last discovery succeeded; None: it was not tried, or it asked nothing."""
-    errors: tuple[str, ...] = ()
-    """What the last discovery failed of, a line each."""
-    notes: tuple[str, ...] = ()
-    """What the configuration names and the last discovery did not find, a line each."""
-    discovery_cost: int = 0
-    """Requests that the last discovery made."""
-    tried: bool = False
-    """Whether a discovery has ended, well or not."""
+    discovery: DiscoveryState = DiscoveryState()
     short: bool = True
-    """Whether its pages are newest first, so that short reads will do."""
+    """Whether its pages are newest first, so that short reads are enough."""
     skew: float = 0.0
     """Seconds by which our clock is ahead of the server's."""
-    read: Counter[bool] = field(default_factory=Counter)
-    """How the reads of the last round went, so far."""
-    read_before: Counter[bool] = field(default_factory=Counter)
-    """How those of the round before went: it stands until one of the last has ended."""
-    met: LRUCache[tuple[Target, Rejected], bool] = field(default_factory=lambda: LRUCache(10_000))
-    """Rejected records that were counted: they stand on the page at the next read too."""
+    answered: bool | None = None
+    """Whether any request of the newest round was answered, a 429 included; None: none was made."""
+    answered_in: int = -1
+    """That round: the number of the scrape that began its jobs."""
+    aliases: dict[Target, Target] = field(default_factory=dict)
+    """From a target as it was configured to the same under the provider's own name."""
+    met: LRUCache[tuple[Target, Rejected], bool] = field(default_factory=lambda: LRUCache(REMEMBERED))
+    """Rejected records that were counted: the next read meets them again."""
 
-    @property
-    def name(self) -> str:
-        """The label `source`."""
-        return self.settings.name
+    def note(self, round_: int, *, answered: bool) -> None:
+        """Take note whether a request of a round was answered; one of an earlier round says nothing any more."""
+        if round_ > self.answered_in:
+            self.answered, self.answered_in = answered, round_
+        elif round_ == self.answered_in:
+            self.answered = self.answered or answered
 
-    @property
-    def up(self) -> bool | None:
-        """Whether the last discovery or any read of the last round succeeded; None: nothing was tried."""
-        reads = self.read or self.read_before
-        if self.discovered is None and not reads:
-            return None
-        return bool(self.discovered) or reads[True] > 0
 
-    @property
-    def tried_all(self) -> bool:
-        """Whether everything of it was tried once."""
-        return self.tried and all(subject.up is not None for subject in self.subjects.values())
+class SourceReader:
+    """What reads a source by one configuration; a reload replaces it."""
 
-    def begin_round(self) -> None:
-        """Count the reads that begin now apart from those before."""
-        if self.read:
-            self.read_before, self.read = self.read, Counter()
+    def __init__(self, settings: SourceSettings, workers: WorkerPool | InlinePool) -> None:
+        self.settings = settings
+        self.provider: Provider = provider_of(settings)
+        self.workers = workers
+        self.connection: Connection
 
     def admits(self, headers: Mapping[str, str]) -> bool | None:
         """Whether a delivery with these headers bears the webhook's secret; None: there is no webhook.
@@ -214,35 +253,53 @@ class Origin:
         return same_secret(webhook.secret.read(), headers.get(self.provider.secret_header, "")) if webhook else None
 
     def close(self) -> None:
-        """Let go of its threads and connections."""
-        self.readers.close()
-        self.fetch.close()
-
-    def status(self, now: float) -> SourceStatus:
-        """How it stands, for the metrics."""
-        targets = Counter(dict.fromkeys(self.provider.kinds, 0))
-        targets.update(target.kind for target in self.subjects)
-        budget = self.purse.budget
-        return SourceStatus(self.name, self.up, now < budget.resting_until, targets, budget.allowance)
-
-    def listed(self, name: str) -> Iterator[Subject]:
-        """The subjects of which the list of that name tells."""
-        for target, subject in self.subjects.items():
-            if subject.look is not None and self.provider.list_of(target) == name:
-                yield subject
+        """End its threads and close its connections."""
+        self.workers.close()
+        self.connection.close()
 
 
-def connect(
-    source: Source, observe: Callable[[RequestStats], None], timeout: float, clock: Callable[[], float]
-) -> Connection:
-    """The connection to a source over HTTP; each request takes at most `timeout` seconds and is told to `observe`."""
+@dataclass(slots=True)
+class Source:
+    """One configured source: what reads it, what is known of it, and what it may spend."""
+
+    reader: SourceReader
+    state: SourceState
+    budget: Budget
+
+    @property
+    def name(self) -> str:
+        """The label `source`."""
+        return self.reader.settings.name
+
+    @property
+    def provider(self) -> Provider:
+        """What reads its answers."""
+        return self.reader.provider
+
+    @property
+    def targets(self) -> dict[Target, TargetState]:
+        """Its targets."""
+        return self.state.targets
+
+    @property
+    def tried_all(self) -> bool:
+        """Whether everything of it was tried once."""
+        return self.state.discovery.tried and all(state.health.up is not None for state in self.targets.values())
+
+    def listed(self, name: str) -> Iterator[TargetState]:
+        """The targets that the list of that name covers."""
+        for target, state in self.targets.items():
+            if state.polling.status is not None and self.provider.list_of(target) == name:
+                yield state
+
+
+def connect(source: SourceSettings, observe: Observe, timeout: float, clock: Callable[[], float]) -> Connection:
+    """The connection to a source over HTTP with its ETag cache; each request takes at most `timeout` seconds."""
     return EtagCache(fetch_of(source, observe, timeout, clock))
 
 
-def fetch_of(
-    source: Source, observe: Callable[[RequestStats], None], timeout: float, clock: Callable[[], float]
-) -> Fetch:
-    """The same as it is beneath: without a memory of answers."""
+def fetch_of(source: SourceSettings, observe: Observe, timeout: float, clock: Callable[[], float]) -> Fetch:
+    """The connection without the ETag cache."""
     provider = provider_of(source)
     return Fetch(
         source=source.name,
@@ -256,53 +313,58 @@ def fetch_of(
     )
 
 
-def origin_of(
-    source: Source, fetch: Connection, readers: Readers | Inline, purse: Purse, before: Origin | None = None
-) -> Origin:
-    """A source as configured; of what was known of it before, if it is the same server still, nothing is lost."""
-    origin = Origin(source, provider_of(source), fetch, readers, purse)
-    if before and (before.settings.provider, before.settings.url) == (source.provider, source.url):
-        origin.subjects, origin.webhook = before.subjects, before.webhook
-    return origin
+def state_after_reload(source: SourceSettings, before: Source | None) -> SourceState:
+    """What is still known of a source after a reload: everything, unless its server or provider changed.
 
-
-def budget_of(source: Source, now: float) -> Budget:
-    """The budget that the configuration gives a source, before anything is known of the server's limit."""
-    spend = source.spend or DEFAULT_SPEND
-    return Budget(share=spend.share or 0.0, per_second=spend.per_second, at=now)
-
-
-def purse_of(source: Source, purses: dict[int, Purse], before: Mapping[int, Purse], now: float) -> Purse:
-    """The purse of all sources with the same server and token, of `purses` or new there; what it held `before` goes on.
-
-    Purses are kept by the hash of their key, which has the token.
+    Discovery and lists begin anew, since other targets may be configured.
     """
-    key = hash(purse_key(source))
-    if key not in purses:
-        purse = Purse(budget_of(source, now))
+    if before is None:
+        return SourceState()
+    was = before.reader.settings
+    if (was.provider, was.url) != (source.provider, source.url):
+        return SourceState()
+    return replace(before.state, discovery=DiscoveryState(succeeded=before.state.discovery.succeeded), lists={})
+
+
+def bucket_of(source: SourceSettings, now: float) -> TokenBucket:
+    """The token bucket that the configuration gives a source, before the server's limit is known."""
+    spend = source.spend or DEFAULT_SPEND
+    return TokenBucket(share=spend.share or 0.0, per_second=spend.per_second, at=now)
+
+
+def budget_of(source: SourceSettings, budgets: dict[int, Budget], before: Mapping[int, Budget], now: float) -> Budget:
+    """The budget of all sources with this server and token, of `budgets` or new; what it held `before` stays.
+
+    Budgets are kept by the hash of their key, since the key contains the token.
+    """
+    key = hash(_budget_key(source))
+    if key not in budgets:
+        budget = Budget(bucket_of(source, now))
         if key in before:
-            wished = purse.budget
-            kept = replace(before[key].budget, share=wished.share, per_second=wished.per_second, pledged=0)
-            purse = Purse(kept, before[key].resting)
-        purses[key] = purse
-    return purses[key]
+            wished = budget.bucket
+            kept = replace(before[key].bucket, share=wished.share, per_second=wished.per_second, pledged=0)
+            budget = Budget(kept)
+            budget.rest_logged = before[key].rest_logged
+        budgets[key] = budget
+    return budgets[key]
 
 
-def purse_key(source: Source) -> tuple[str, str]:
+def _budget_key(source: SourceSettings) -> tuple[str, str]:
     """What sources have in common that share an allowance: the server, and the token where it can be read."""
-    parts = urlsplit(source.url)
     try:
         token = source.token.read()
     except Unauthorized:
         token = f"of {source.name}"
-    return parts.netloc, token
+    return urlsplit(source.url).netloc, token
 
 
 def rules_of(settings: Settings) -> Rules:
     """What the configuration says of windows."""
     return Rules(
         builds=settings.window.builds,
+        runs=settings.window.runs,
         age=settings.window.age,
+        remember=max(settings.window.age, settings.window.remember),
         branches=settings.metrics.branches,
         labels=settings.metrics.labels,
         histograms=settings.metrics.histograms,

@@ -1,10 +1,11 @@
-"""Threads that read: a few daemons, so that a provider that never answers holds up nothing else."""
+"""Threads that read: a few daemons, so that a provider that never answers delays nothing else."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -17,49 +18,46 @@ log = structlog.get_logger()
 
 
 READ_LIMIT = 90.0
-"""Seconds after which a read is given up, whatever it waits for."""
+"""Seconds after which a job is abandoned, whatever it waits for."""
 
 
-class Flight:
-    """One read under way; it ends without a result, and holds an error if it was abandoned or raised one."""
+class Job(Protocol):
+    """One piece of reading: it runs once in a worker, and ends once, with an error or without."""
 
-    def __init__(self) -> None:
-        self.requests = 0
-        """How many it has made."""
-        self.ended = False
-        self.error: BaseException | None = None
+    requests: int
+    """How many it has made."""
+    ended: bool
 
-    def take_off(self) -> "Flight":
-        """The flight that a thread takes: itself, for it is one alone."""
-        return self
-
-    def fly(self) -> None:
-        """Read: in a thread of the readers, outside of any lock."""
-
-    def landed(self) -> None:
-        """Take in that it has ended."""
+    def run(self) -> None:
+        """Do it, outside any lock."""
 
     def end(self, error: BaseException | None = None) -> None:
-        """It has ended: to be said once."""
-        self.ended, self.error = True, error
-        _error_of(self.landed)
+        """Take note that it is done, or was abandoned. Called once."""
 
 
-class Departure(Protocol):
-    """What may be put in the queue, once for each flight."""
+class Counted(Protocol):
+    """What counts the requests of a reading, and says when nobody waits for it any more."""
 
-    def take_off(self) -> Flight:
-        """The flight whose turn it is."""
+    requests: int
+    ended: bool
+
+
+@dataclass(slots=True)
+class Alone:
+    """A reading outside of any pool: nothing abandons it."""
+
+    requests: int = 0
+    ended: bool = False
 
 
 class Abandoned(Exception):
-    """A read that took longer than any read may; what it may still bring is thrown away."""
+    """The job took longer than any may; what it still brings is thrown away."""
 
 
-class Turnstile:
-    """A lock behind which only one of the readers waits at a time.
+class FairLock:
+    """A lock for which only one of the workers waits at a time.
 
-    A lock is not fair: a scrape that waits for it beside sixteen readers has to wait for most of them. Behind this it
+    A plain lock is not fair: a scrape that waits for it beside sixteen workers has to wait for most of them. Here it
     waits for one.
     """
 
@@ -76,44 +74,41 @@ class Turnstile:
         self._turn.release()
 
 
-class Readers:
-    """At most `size` reads at a time; one that takes more than `limit` seconds is abandoned, its thread replaced."""
+class WorkerPool:
+    """At most `size` jobs at a time; one that takes more than `limit` seconds is abandoned and its thread replaced."""
 
     def __init__(self, size: int, limit: float = READ_LIMIT, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
         self._limit = limit
         self._clock = clock
-        self._queue: SimpleQueue[Departure | None] = SimpleQueue()
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._running: dict[Flight, float] = {}
-        """And when each was begun."""
+        self._running: dict[Job, float] = {}
+        """And when each began."""
         self._threads = 0
         self._free = 0
-        """Threads without a flight, less the flights without a thread."""
+        """Threads without a job, less the jobs without a thread."""
 
-    def submit(self, departure: Departure) -> None:
-        """Let the next flight of that start as soon as a thread is free."""
+    def submit(self, job: Job) -> None:
+        """Let the job start as soon as a thread is free."""
         with self._lock:
             self._free -= 1
             if self._free < 0 and self._threads < self._size:
                 self._start_thread()
-            self._queue.put(departure)
-
-    def drain(self) -> None:
-        """The threads do what is in the queue."""
+            self._queue.put(job)
 
     def reap(self) -> None:
-        """Abandon what is stuck: the flight ends with `Abandoned`, and another thread takes the stuck one's place."""
+        """Abandon what is stuck: the job ends with `Abandoned`, and another thread takes the place of the stuck one."""
         now = self._clock()
         with self._lock:
-            stuck = [flight for flight, started_at in self._running.items() if now - started_at > self._limit]
-            for flight in stuck:
-                del self._running[flight]
+            stuck = [job for job, started_at in self._running.items() if now - started_at > self._limit]
+            for job in stuck:
+                del self._running[job]
                 self._threads -= 1
                 if self._free < 0:
                     self._start_thread()
-        for flight in stuck:
-            flight.end(Abandoned(f"no answer within {self._limit:g} s"))
+        for job in stuck:
+            job.end(Abandoned(f"no answer within {self._limit:g} s"))
 
     def close(self) -> None:
         """Let the threads end once they are idle."""
@@ -124,49 +119,42 @@ class Readers:
     def _start_thread(self) -> None:
         self._threads += 1
         self._free += 1
-        threading.Thread(target=self._work, name="reader", daemon=True).start()
+        threading.Thread(target=self._work, name="worker", daemon=True).start()
 
     def _work(self) -> None:
-        while (departure := self._queue.get()) is not None:
-            flight = departure.take_off()
+        while (job := self._queue.get()) is not None:
             with self._lock:
-                self._running[flight] = self._clock()
-            error = _error_of(flight.fly)
+                self._running[job] = self._clock()
+            error = _error_of(job.run)
             with self._lock:
-                if self._running.pop(flight, None) is None:
+                if self._running.pop(job, None) is None:
                     return  # abandoned, and this thread with it
                 self._free += 1
-            flight.end(error)
+            _end(job, error)
         with self._lock:
             self._threads -= 1
             self._free -= 1
 
 
-def _error_of(act: Callable[[], None]) -> BaseException | None:
-    """Do that; what it raises is its own affair, and the thread goes on."""
-    try:
-        act()
-    except BaseException as error:  # a thread that ended by it would be missed for ever
-        log.exception("a read broke")
-        return error
-    return None
-
-
-class Inline:
-    """Readers that read one after the other, in the caller's thread: for a clock that is simulated."""
+class InlinePool:
+    """Jobs run one after the other in the caller's thread: for a clock that is simulated."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Departure] = deque()
+        self._waiting: deque[Job] = deque()
+        self._busy = False
 
-    def submit(self, departure: Departure) -> None:
-        """Put the next flight of that in the queue."""
-        self._waiting.append(departure)
-
-    def drain(self) -> None:
-        """Start the flights in the queue, and those that they put there."""
-        while self._waiting:
-            flight = self._waiting.popleft().take_off()
-            flight.end(_error_of(flight.fly))
+    def submit(self, job: Job) -> None:
+        """Run the job, and those that it submits, unless one is running: then it comes after that."""
+        self._waiting.append(job)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._waiting:
+                next_job = self._waiting.popleft()
+                _end(next_job, _error_of(next_job.run))
+        finally:
+            self._busy = False
 
     def reap(self) -> None:
         """Nothing is ever stuck."""
@@ -175,10 +163,24 @@ class Inline:
         """Nothing is open."""
 
 
+def _error_of(act: Callable[[], None]) -> BaseException | None:
+    """Do that and return what it raises, so that the thread goes on."""
+    try:
+        act()
+    except BaseException as error:  # a thread that ended here would be missing for good
+        log.exception("a job broke")
+        return error
+    return None
+
+
+def _end(job: Job, error: BaseException | None) -> None:
+    _error_of(lambda: job.end(error))
+
+
 def drive(
-    reading: Reading[T], fetch: Callable[[Request], Answer], lock: AbstractContextManager[object], flight: Flight
+    reading: Reading[T], fetch: Callable[[Request], Answer], lock: AbstractContextManager[object], job: Counted
 ) -> T:
-    """What the reading gives in the end: what it asks for is fetched outside the lock, all else is done inside."""
+    """The result of a reading: what it asks for is fetched outside the lock, all else is done inside it."""
     answer, error = None, None
     while True:
         with lock:
@@ -187,9 +189,9 @@ def drive(
             except StopIteration as end:
                 result: T = end.value
                 return result
-        if flight.ended:
+        if job.ended:
             raise Abandoned  # nobody waits for the rest of it
-        flight.requests += 1
+        job.requests += 1
         try:
             answer, error = fetch(request), None
         except SourceError as raised:

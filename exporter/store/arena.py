@@ -1,4 +1,4 @@
-"""Byte strings kept one behind the other, in few large pieces of memory.
+"""Byte strings kept one after the other, in few large chunks of memory.
 
 Thousands that change their sizes, each in memory of its own, leave holes between them: those came to a tenth of all
 that the targets take.
@@ -12,14 +12,14 @@ LARGE = 1 << 17
 """Bytes of what is taken from the system: in the heap it would leave a hole of its size wherever it grows."""
 
 
-class Shelf:
+class Arena:
     """A byte string a place, an empty one where none was put."""
 
     def __init__(self, width: int) -> None:
         self._width = width
-        """Places a board."""
+        """Places a chunk."""
         self._lengths = array("I")
-        self._boards: list[_Board] = []
+        self._chunks: list[_Chunk] = []
 
     def __len__(self) -> int:
         """How many places there are."""
@@ -27,36 +27,31 @@ class Shelf:
 
     def __getitem__(self, place: int) -> bytes:
         """What is kept at that place, which there is."""
-        board, start, end = self._span(place)
-        return board[start:end]
+        chunk, start, end = self._span(place)
+        return chunk[start:end]
 
     def __setitem__(self, place: int, kept: bytes) -> None:
         """Keep that at that place, and no longer what was there; where there is no such place, it is made."""
         missing = place + 1 - len(self._lengths)
         if missing > 0:
             self._lengths.extend([0] * missing)
-            self._boards += [_Board() for _ in range(place // self._width + 1 - len(self._boards))]
-        board, start, end = self._span(place)
-        board.put(start, end, kept)
+            self._chunks += [_Chunk() for _ in range(place // self._width + 1 - len(self._chunks))]
+        chunk, start, end = self._span(place)
+        chunk.put(start, end, kept)
         self._lengths[place] = len(kept)
 
     @property
     def whole(self) -> list[bytearray | memoryview]:
         """All that is kept, in the order of the places, until something is put."""
-        return [board.whole for board in self._boards]
+        return [chunk.whole for chunk in self._chunks]
 
-    @property
-    def room(self) -> int:
-        """How many bytes it may take at most."""
-        return sum(board.room for board in self._boards)
-
-    def _span(self, place: int) -> tuple["_Board", int, int]:
-        board = place // self._width
-        start = sum(self._lengths[board * self._width : place])
-        return self._boards[board], start, start + self._lengths[place]
+    def _span(self, place: int) -> tuple["_Chunk", int, int]:
+        chunk = place // self._width
+        start = sum(self._lengths[chunk * self._width : place])
+        return self._chunks[chunk], start, start + self._lengths[place]
 
 
-class _Board:
+class _Chunk:
     """What is kept of some places; what stands behind a change is moved."""
 
     __slots__ = ("_large", "_small", "_used")
@@ -96,17 +91,12 @@ class _Board:
         """What is kept."""
         return memoryview(self._large)[: self._used] if self._large else self._small
 
-    @property
-    def room(self) -> int:
-        """How many bytes it may take."""
-        return len(self._large) if self._large else self._small.__alloc__()
 
-
-class Store:
+class Slots:
     """Byte strings that come and go in any order and from any thread."""
 
     def __init__(self, width: int) -> None:
-        self.shelf = Shelf(width)
+        self.arena = Arena(width)
         self._lock = threading.Lock()
         self._free: list[int] = []
         self._dropped: list[int] = []
@@ -118,15 +108,15 @@ class Store:
             while self._dropped:
                 self._free.append(self._dropped.pop())
                 if self._dropped:  # the last is taken at once
-                    self.shelf[self._free[-1]] = b""
-            place = self._free.pop() if self._free else len(self.shelf)
-            self.shelf[place] = kept
+                    self.arena[self._free[-1]] = b""
+            place = self._free.pop() if self._free else len(self.arena)
+            self.arena[place] = kept
             return place
 
     def get(self, place: int) -> bytes:
         """What was put there."""
         with self._lock:
-            return self.shelf[place]
+            return self.arena[place]
 
     def drop(self, place: int) -> None:
         """Let go of what was put there. It waits for nothing, so that a finalizer can call it at any moment."""

@@ -1,122 +1,164 @@
-"""A history at rest: packed to a tenth of what its records take, with what every scrape asks of it beside it."""
+"""The stored form of a history: a format byte, then compressed MessagePack. No record runs code when it is read.
 
-import marshal
-import pickle
+Builds and runs are stored by columns, which compress better than records and are read faster.
+"""
+
 import re
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from math import isnan, nan
-from operator import attrgetter
-from typing import Any, ClassVar
-from weakref import ref
+from types import GenericAlias
+from typing import Any
 
-from isal import isal_zlib
+import msgspec
+from isal import igzip_lib, isal_zlib
 
-from exporter.build import Build, Outcome
-from exporter.exposition.gzip_members import LEVEL
-from exporter.history.window import History, Past, Row
-from exporter.store.arena import Store
+from exporter.build import Build, Run
+from exporter.errors import ExporterError
+from exporter.history.window import History, Row, RunRow
 
-HISTORIES = 64
-"""Kept together, half a megabyte of them: a change moves what stands behind it."""
-_TIMES = ("created_at", "started_at", "concluded_at")
-_FEW = ("branch", "status", "name", "stage")
+FORMAT = 1
+LEVEL = 1
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a record once decompressed; a larger one is no history."""
 _DOUBLE = 8
 """Bytes."""
 _DIGITS = 40
 """Of a sha."""
 _HEX = re.compile("[0-9a-f]*")
-_OUTCOMES = {str(outcome): outcome for outcome in Outcome}
-_REST = [field.name for field in fields(History) if field.name not in {"rows", "past"}]
-# Told by name: what dataclasses tell pickle of themselves, they find out anew each time.
-_rest_of = attrgetter(*_REST)
-_past_of = attrgetter(*[field.name for field in fields(Past)])
+_TIMES = ("created_at", "started_at", "concluded_at", "updated_at", "decided_at", "seen_at", "bridged_at")
+_NEEDED = frozenset({"created_at", "seen_at"})
+_CONSTANT = (
+    *("trigger", "ref_kind", "reason", "coverage", "stage", "name", "parent", "ref"),
+    *("said", "root", "dismissed", "exact", "counted", "shown", "succeeded"),
+)
+"""Columns that often hold one value only; stored once then."""
 
 
-class Packed:
-    """A history that nobody looks at; whoever does is given it whole, and shares it with all who do at the time."""
-
-    _store: ClassVar = Store(HISTORIES)
-    __slots__ = ("_live", "_place", "baseline", "cut_at", "empty", "unfinished")
-
-    def __init__(self, history: History) -> None:
-        self._place = self._store.put(isal_zlib.compress(_dumped(history), LEVEL))
-        self._live = ref(history)
-        self.baseline: float | None = history.baseline
-        """As of the history."""
-        self.cut_at: float = history.cut_at
-        """As of the history."""
-        self.unfinished: tuple[Build, ...] = tuple(history.unfinished)
-        """The builds that somebody or something is working on, oldest first."""
-        self.empty: bool = not history.rows
-        """Whether it has no builds."""
-
-    def __del__(self) -> None:
-        """Let go of the memory."""
-        self._store.drop(self._place)
-
-    @property
-    def history(self) -> History:
-        """All of it."""
-        history = self._live()
-        if history is None:
-            history = _loaded(isal_zlib.decompress(self._store.get(self._place)))
-            self._live = ref(history)
-        return history
+class StoredRecordError(ExporterError):
+    """A stored record that cannot be read: malformed, or of a format that this version does not know."""
 
 
-def _dumped(history: History) -> bytes:
-    """The builds by columns, which compress better than records and are read faster than those; then the rest."""
-    rows = history.rows.values()
-    columns: dict[str, Any] = dict(zip(Build._fields, zip(*[row.build for row in rows], strict=True), strict=False))
-    if columns:
-        columns["outcome"] = tuple(map(str, columns["outcome"]))  # marshal takes no enumeration
-        columns |= {name: _shared(columns[name]) for name in _FEW}
-        # What compresses badly as it is: a run that is called as its build, shas in digits, and times.
-        columns["run"] = tuple(
-            None if run == id_ else run for run, id_ in zip(columns["run"], columns["id"], strict=True)
-        )
-        columns["sha"] = _as_bytes(columns["sha"])
-        columns |= {name: _planes(columns[name]) for name in _TIMES}
-    seen = _planes([row.seen_at for row in rows]), bytes([row.counted for row in rows]), [row.shown for row in rows]
-    rest = _rest_of(history), {group: _past_of(past) for group, past in history.past.items()}
-    return marshal.dumps((columns, seen, pickle.dumps(rest, pickle.HIGHEST_PROTOCOL)))
+class _Record(msgspec.Struct, array_like=True, frozen=True):
+    rest: History
+    builds: dict[str, Any]
+    rows: dict[str, Any]
+    runs: dict[str, Any]
+    run_rows: dict[str, Any]
 
 
-def _loaded(dumped: bytes) -> History:
-    columns, (seen_at, counted, shown), packed = marshal.loads(dumped)  # noqa: S302  # dumped above, never from outside
-    rest, past = pickle.loads(packed)  # noqa: S301  # the same
-    rows = {}
-    if columns:
-        ids = columns["id"]
-        columns["outcome"] = [_OUTCOMES[outcome] for outcome in columns["outcome"]]
-        columns["run"] = [id_ if run is None else run for run, id_ in zip(columns["run"], ids, strict=True)]
-        columns["sha"] = _as_text(columns["sha"])
-        columns |= {name: _times(columns[name]) for name in _TIMES}
-        builds = map(Build._make, zip(*columns.values(), strict=True))
-        seen = zip(builds, _times(seen_at), counted, shown, strict=True)
-        rows = dict(zip(ids, map(Row._make, seen), strict=True))
-    known = {group: Past(*values) for group, values in past.items()}
-    return History(rows=rows, past=known, **dict(zip(_REST, rest, strict=True)))
+_MALFORMED = (msgspec.MsgspecError, igzip_lib.error, ValueError, TypeError, KeyError, RecursionError)
+"""What reading a malformed record raises inside."""
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Record)
 
 
-def _shared(texts: Iterable[str | None]) -> tuple[str | None, ...]:
-    """The same, each of them once in memory, which marshal sees and keeps."""
-    known: dict[str | None, str | None] = {}
-    return tuple([known.setdefault(text, text) for text in texts])
+def encode(history: History) -> bytes:
+    """The stored form of a history."""
+    rows, run_rows = history.rows.values(), history.runs.values()
+    record = _Record(
+        rest=replace(history, rows={}, runs={}),
+        builds=_columns(Build._fields, [row.build for row in rows]),
+        rows=_columns(Row._fields, rows, without="build"),
+        runs=_columns(Run._fields, [row.run for row in run_rows]),
+        run_rows=_columns(RunRow._fields, run_rows, without="run"),
+    )
+    return bytes([FORMAT]) + isal_zlib.compress(_encoder.encode(record), LEVEL)
 
 
-def _as_bytes(shas: tuple[str, ...]) -> bytes | tuple[str, ...]:
+def decode(stored: bytes) -> History:
+    """The history of a stored form. Raises StoredRecordError."""
+    if stored[:1] != bytes([FORMAT]):
+        raise StoredRecordError(f"the record has an unknown format {stored[:1].hex() or 'and no content'}")
+    try:
+        record = _decoder.decode(_decompressed(stored))
+        builds = list(map(Build._make, _records(Build, record.builds)))
+        rows = [Row(build, *values) for build, values in zip(builds, _records(Row, record.rows, "build"), strict=True)]
+        runs = list(map(Run._make, _records(Run, record.runs)))
+        kept = [
+            RunRow(run, *values) for run, values in zip(runs, _records(RunRow, record.run_rows, "run"), strict=True)
+        ]
+    except _MALFORMED as error:  # type: ignore[misc]  # isal has no type for its error
+        raise StoredRecordError(f"the record cannot be read: {error}") from error
+    return replace(record.rest, rows={row.build.id: row for row in rows}, runs={row.run.id: row for row in kept})
+
+
+def _decompressed(stored: bytes) -> bytes:
+    decompressor = isal_zlib.decompressobj()
+    unpacked: bytes = decompressor.decompress(memoryview(stored)[1:], LARGEST)
+    if not decompressor.eof or decompressor.unused_data:  # its checksum is at its end
+        raise ValueError("it is too large, or ends too early or too late")
+    return unpacked
+
+
+def _columns(names: Sequence[str], records: Iterable[tuple[Any, ...]], without: str = "") -> dict[str, Any]:
+    columns = dict(zip(names, zip(*records, strict=True), strict=False))
+    columns.pop(without, None)
+    stored: dict[str, Any] = {}
+    for name, column in columns.items():
+        if name in _TIMES:
+            stored[name] = _planes(column)
+        elif name == "sha":
+            stored[name] = _as_bytes(column)
+        elif name in _CONSTANT and len(set(column)) == 1:
+            stored[name] = {"all": column[0], "number": len(column)}
+        elif name == "run" and "id" in columns:  # a Northflank build is its own run
+            ids = columns["id"]
+            stored[name] = [None if run == id_ else run for run, id_ in zip(column, ids, strict=True)]
+        else:
+            stored[name] = column
+    return stored
+
+
+def _records(kind: Any, stored: dict[str, Any], without: str = "") -> Iterable[tuple[Any, ...]]:
+    """The records of columns, each value of its type. Raises what malformed columns raise."""
+    if not stored:
+        return []
+    columns = []
+    for name in kind._fields:
+        if name == without:
+            continue
+        column = stored[name]
+        if name in _TIMES:
+            columns.append(_times(column, needed=name in _NEEDED))
+            continue
+        if name == "sha" and isinstance(column, bytes):
+            column = _as_text(column)
+        elif name in _CONSTANT and isinstance(column, dict):
+            column = [column["all"]] * _number(column["number"])
+        elif name == "run" and "id" in stored:
+            column = [id_ if run is None else run for run, id_ in zip(column, stored["id"], strict=True)]
+        columns.append(msgspec.convert(column, _TYPES[kind, name]))
+    return zip(*columns, strict=True)
+
+
+def _types() -> dict[tuple[Any, str], Any]:
+    kinds: tuple[Any, ...] = (Build, Row, Run, RunRow)
+    return {
+        (kind, name): GenericAlias(list, (annotation,))
+        for kind in kinds
+        for name, annotation in kind.__annotations__.items()
+    }
+
+
+_TYPES = _types()
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value <= LARGEST // _DOUBLE:
+        raise ValueError("a column has an impossible length")
+    return value
+
+
+def _as_bytes(shas: Sequence[str]) -> bytes | Sequence[str]:
     """The bytes that the shas spell; themselves where one is none."""
     text = "".join(shas)
     whole = all(len(sha) == _DIGITS for sha in shas) and _HEX.fullmatch(text)
     return bytes.fromhex(text) if whole else shas
 
 
-def _as_text(shas: bytes | tuple[str, ...]) -> Sequence[str]:
-    if isinstance(shas, tuple):
-        return shas
+def _as_text(shas: bytes) -> Sequence[str]:
     text = shas.hex()
     return [text[start : start + _DIGITS] for start in range(0, len(text), _DIGITS)]
 
@@ -127,13 +169,14 @@ def _planes(times: Iterable[float | None]) -> bytes:
     return b"".join([numbers[place::_DOUBLE] for place in range(_DOUBLE)])
 
 
-def _times(planes: bytes) -> list[float | None]:
+def _times(planes: Any, *, needed: bool) -> list[float | None]:
+    if not isinstance(planes, bytes):
+        raise TypeError("a column of times is no bytes")
     count = len(planes) // _DOUBLE
     numbers = bytearray(len(planes))
     for place in range(_DOUBLE):
         numbers[place::_DOUBLE] = planes[place * count : (place + 1) * count]
-    return [None if isnan(at) else at for at in memoryview(numbers).cast("d")]
-
-
-NOTHING = Packed(History())
-"""Of a target that was not read yet."""
+    times = [None if isnan(at) else at for at in memoryview(numbers).cast("d")]
+    if needed and None in times:
+        raise ValueError("a time is missing")
+    return times

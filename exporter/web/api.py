@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from exporter.build import Build, Outcome
 from exporter.collector import Collector
-from exporter.snapshot import Known, KnownSource, KnownTarget, page_of
+from exporter.snapshot import KnownSource, KnownTarget, Snapshot, page_of
 from exporter.web.overview import Row, View, builds_of, faults, find, line_of, overview, path_of
 from exporter.web.scrape import takes_gzip
 
@@ -43,7 +43,7 @@ def routes(collector: Collector) -> list[Route]:
         if wrong:
             return _refused(wrong)
         view = View.model_validate(dict(request.query_params))
-        return await _answer(request, lambda: listed(collector.known(), view))
+        return await _answer(request, lambda: listed(collector.snapshot(), view))
 
     async def builds(request: Request) -> Response:
         """The builds of one target's window."""
@@ -51,7 +51,7 @@ def routes(collector: Collector) -> list[Route]:
         if wrong:
             return _refused(wrong)
         wanted = Wanted.model_validate(dict(request.query_params))
-        known = await run_in_threadpool(collector.known)
+        known = await run_in_threadpool(collector.snapshot)
         path = "/".join(request.path_params[part] for part in ("source", "rest"))
         found = find(known, path, wanted.kind)
         if found is None:
@@ -69,7 +69,7 @@ def routes(collector: Collector) -> list[Route]:
     ]
 
 
-def listed(known: Known, view: View) -> dict[str, Any]:
+def listed(known: Snapshot, view: View) -> dict[str, Any]:
     """What `/targets` answers."""
     seen = overview(known, view)
     return {
@@ -84,7 +84,7 @@ def listed(known: Known, view: View) -> dict[str, Any]:
     }
 
 
-def window(known: Known, found: KnownTarget, wanted: Wanted) -> dict[str, Any]:
+def window(known: Snapshot, found: KnownTarget, wanted: Wanted) -> dict[str, Any]:
     """What `/targets/…/builds` answers."""
     builds = [
         build

@@ -20,6 +20,7 @@ from exporter.collector import Collector
 from exporter.errors import ConfigError, ListenError
 from exporter.exposition.gzip_members import LEVEL
 from exporter.exposition.render import Format
+from exporter.polling.polls import EVERYTHING, Scope, only
 from exporter.web import api
 from exporter.web.page import Pages
 from exporter.web.scrape import SCRAPE_TIMEOUT, form, patience, takes_gzip
@@ -36,17 +37,17 @@ RECENT = 1.0
 """Seconds for which an answer is given again, if nothing has moved."""
 
 
-async def settle(collector: Collector, seconds: float, only: Target | None = None) -> None:
+async def settle(collector: Collector, seconds: float, scope: Scope = EVERYTHING) -> None:
     """Ask what is due and wait for it, and for what discovery finds by it, at most that many seconds."""
     deadline = time.monotonic() + seconds
     for _ in range(3):
-        asked = collector.begin(only)
+        asked = collector.begin(scope)
         left = deadline - time.monotonic()
         if asked.done.done() or left <= 0:
             break
         ended, _pending = await asyncio.wait({asyncio.wrap_future(asked.done)}, timeout=left)
         if not ended:
-            collector.give_up(asked)
+            collector.abandon(asked)
             break
 
 
@@ -92,18 +93,18 @@ class Endpoints:
         kind = _kind(request)
         recent = self._fresh(kind)
         if recent is None:
-            await self._wait(request, None)
+            await self._wait(request, EVERYTHING)
             async with self._one_at_a_time:  # what one scrape has put together serves those that waited with it
                 recent = self._fresh(kind)
                 if recent is None:
-                    now, turn = self._collector.now, self._collector.meters.turn
+                    now, turn = self._collector.now, self._collector.self_metrics.version
                     recent = self._recent[kind] = Recent(now, turn, await self._timed(self._exposed, *kind))
         return _response(recent.body, *kind)
 
     def _fresh(self, kind: tuple[Format, bool]) -> Recent | None:
         """The last answer of the kind, if it is a second old at most and nothing has moved since."""
         recent = self._recent.get(kind)
-        same = recent is not None and recent.turn == self._collector.meters.turn
+        same = recent is not None and recent.turn == self._collector.self_metrics.version
         return recent if recent and same and 0 <= self._collector.now - recent.at < RECENT else None
 
     def _exposed(self, wanted: Format, compressed: bool) -> bytes:  # noqa: FBT001  # called by place
@@ -117,12 +118,12 @@ class Endpoints:
             return PlainTextResponse("probe wants ?source=NAME&target=KIND/PROJECT/NAME\n", 400)
         target = self._find(source, name)
         if target is None:
-            await self._wait(request, Target(source, "", "", ""))
+            await self._wait(request, Scope(source=source, reads=False))
             target = self._find(source, name)
         if target is None:
             known = "source" if source not in self._collector.sources() else "target"
             return PlainTextResponse(f"no such {known}; the command targets lists what is read\n", 404)
-        await self._wait(request, target)
+        await self._wait(request, only(target))
         wanted, compressed = _kind(request)
         body = await self._timed(self._collector.expose_target, target, wanted)
         return _response(gzip.compress(body, LEVEL) if compressed else body, wanted, compressed)
@@ -134,16 +135,16 @@ class Endpoints:
             None,
         )
 
-    async def _wait(self, request: Request, only: Target | None) -> None:
+    async def _wait(self, request: Request, scope: Scope) -> None:
         seconds = patience(request.headers.get(SCRAPE_TIMEOUT), self._collector.timeout, self._took)
-        await settle(self._collector, seconds, only)
+        await settle(self._collector, seconds, scope)
 
     async def _timed(self, expose: Callable[P, bytes], *what: P.args, **how: P.kwargs) -> bytes:
         """What is put together in a thread of its own; how long that took is kept in mind for the next scrape."""
         begun = time.perf_counter()
         body = await run_in_threadpool(expose, *what, **how)
         self._took = time.perf_counter() - begun
-        self._collector.meters.scrape_duration.set(self._took)
+        self._collector.self_metrics.scrape_duration.set(self._took)
         return body
 
     async def healthy(self, _request: Request) -> Response:

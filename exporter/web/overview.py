@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from exporter.build import Build, Outcome
 from exporter.history.health import Standing, branch_of, latencies, quantile, window_of
 from exporter.history.window import History
-from exporter.snapshot import Known, KnownTarget
+from exporter.snapshot import KnownTarget, Snapshot
 
 STRIP = 30
 """Builds of a target in the list."""
@@ -168,7 +168,7 @@ class Overview:
     """Those of the page."""
 
 
-def overview(known: Known, view: View) -> Overview:
+def overview(known: Snapshot, view: View) -> Overview:
     """What the view shows; only the builds of the page's targets are looked at."""
     lines = list(_lines(known, view))
     counts = {"targets": len(lines)} | {
@@ -198,7 +198,7 @@ def builds_of(history: History, branch: str = "") -> list[Build]:
     return [build for build in builds if branch_of(history, build) == branch] if branch else builds
 
 
-def _lines(known: Known, view: View) -> Iterator[Line]:
+def _lines(known: Snapshot, view: View) -> Iterator[Line]:
     words = view.q.lower().split()
     for target in known.targets:
         about = target.target
@@ -246,7 +246,7 @@ class Choices:
     branches: Sequence[str]
 
 
-def choices(known: Known, view: View) -> Choices:
+def choices(known: Snapshot, view: View) -> Choices:
     """What can be chosen; what is chosen is among it."""
     projects: Counter[str] = Counter()
     branches: Counter[str] = Counter()
@@ -272,7 +272,7 @@ def path_of(known: KnownTarget) -> str:
     return f"{about.source}/{about.project}/{about.name}"
 
 
-def find(known: Known, path: str, kind: str = "") -> KnownTarget | None:
+def find(known: Snapshot, path: str, kind: str = "") -> KnownTarget | None:
     """The target of that path; where a service and a job share a name, that of the kind."""
     found = [one for one in known.targets if path_of(one) == path and kind in {"", one.target.kind}]
     return min(found, key=lambda one: one.target.kind != "service", default=None)

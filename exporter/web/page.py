@@ -26,7 +26,7 @@ from exporter.collector import Collector
 from exporter.exposition.render import Format
 from exporter.history.window import OTHER, History
 from exporter.providers import PROVIDERS
-from exporter.snapshot import Known, KnownTarget, page_of
+from exporter.snapshot import KnownTarget, Snapshot, page_of
 from exporter.web import page_marks, page_words
 from exporter.web.overview import STRIP, Overview, Row, View, choices, find, lenient, line_of, overview, path_of
 from exporter.web.page_words import OUTCOME_WORDS, plural
@@ -115,7 +115,7 @@ class Pages:
     async def target(self, request: Request) -> Response:
         """One target: `/targets/SOURCE/PROJECT/TARGET`, with `?kind=job` where a service has the same name."""
         path, kind = request.path_params["path"], request.query_params.get("kind", "")
-        known = await run_in_threadpool(self._collector.known)
+        known = await run_in_threadpool(self._collector.snapshot)
         found = find(known, path, kind)
         if found is None:
             return await self._answer(request, self._missing, known, path, status=404)
@@ -146,7 +146,7 @@ class Pages:
         return HTMLResponse(await run_in_threadpool(made), status, headers)
 
     def _index(self, view: View) -> str:
-        known = self._collector.known()
+        known = self._collector.snapshot()
         seen = overview(known, view)
         return self._render(
             "overview.html",
@@ -159,7 +159,7 @@ class Pages:
             **_headline(known, view, seen),
         )
 
-    def _target(self, known: Known, found: KnownTarget) -> str:
+    def _target(self, known: Snapshot, found: KnownTarget) -> str:
         row = Row(line_of(found, known.at), limit=None)
         branches = [(branch, Row(line_of(found, known.at, branch), branch)) for branch in _branches(found, row.history)]
         first = branches[0][0] if branches else OTHER
@@ -180,11 +180,11 @@ class Pages:
             samples=samples,
         )
 
-    def _missing(self, known: Known, path: str) -> str:
+    def _missing(self, known: Snapshot, path: str) -> str:
         return self._render("missing.html", known, path=path)
 
-    def _render(self, template: str, at: Known, **what: Any) -> str:
-        reloaded, reloaded_at = self._collector.meters.reloaded()
+    def _render(self, template: str, at: Snapshot, **what: Any) -> str:
+        reloaded, reloaded_at = self._collector.self_metrics.reloaded()
         return self._environment.get_template(template).render(
             now=at.at, reloaded=reloaded, reloaded_at=reloaded_at, **what
         )
@@ -250,7 +250,7 @@ def _branches(known: KnownTarget, history: History) -> list[str]:
     return [*names, *sorted(known.standings.branches.keys() - set(names))]
 
 
-def _headline(known: Known, view: View, seen: Overview) -> dict[str, str]:
+def _headline(known: Snapshot, view: View, seen: Overview) -> dict[str, str]:
     """How it stands, in one sentence, the mood of that, and what else there is to say."""
     here = " here" if view.parameters(state="", sort="state", page=1, per_page=50, outcome="") else ""
     said = [
@@ -272,7 +272,7 @@ def _headline(known: Known, view: View, seen: Overview) -> dict[str, str]:
     return {"mood": "passing", "headline": f"Nothing is broken{here}", "more": ""}
 
 
-def _empty(known: Known, view: View) -> str:
+def _empty(known: Snapshot, view: View) -> str:
     """Why there is no target to show."""
     if known.targets:
         return "Nothing is like that." if view.parameters() else "No target yet."

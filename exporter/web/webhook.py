@@ -71,7 +71,7 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _refused(collector: Collector, source: str, result: Result) -> Response:
-    collector.meters.webhook(source, OTHER_EVENT, result)
+    collector.self_metrics.webhook(source, OTHER_EVENT, result)
     return _answer(result)
 
 

@@ -62,19 +62,22 @@ def failed_builds(*, enable: bool) -> Event:
     return Event(
         "Failed builds",
         "red",
-        milliseconds(f"{failed} * ignoring (build_id, sha) group_left () {at}"),
+        milliseconds(f"{failed} * ignoring (build_id, sha, reason, url) group_left () {at}"),
         title="{{target}} {{branch}}: {{outcome}}",
-        text="Build {{build_id}} of commit {{sha}} ({{source}}, {{project}})",
+        text="Build {{build_id}} of commit {{sha}} ({{source}}, {{project}}) {{reason}} {{url}}",
         enable=enable,
     )
 
 
-def broken_branches(which: str = 'branch!="other"') -> Event:
-    """Each branch that broke, when it did."""
+NAMED_BROKEN = builds("ci_build_broken_since_timestamp_seconds", 'branch!="other"')
+
+
+def broken_branches(since: str = NAMED_BROKEN) -> Event:
+    """Each branch that broke, when it did: the expression's value."""
     return Event(
         "Branches that broke",
         "orange",
-        milliseconds(builds("ci_build_broken_since_timestamp_seconds", which)),
+        milliseconds(f"({since})"),
         title="{{target}} {{branch}} broke",
         text="The first of the failed runs of {{branch}} concluded ({{source}}, {{project}})",
         enable=True,

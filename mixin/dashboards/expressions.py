@@ -47,9 +47,21 @@ def one(series: str) -> str:
     return f"max without (instance, pod) ({series})"
 
 
-def concluded(within: str) -> str:
+def of_default_branches(family: str) -> str:
+    """A family of section "Recent builds", of the default branch of each chosen target.
+
+    Where the provider does not report the default branch, `main` and `master` stand in, as in the alerts.
+    """
+    reported = target("ci_build_target_info", 'default_branch!=""')
+    known = f'label_replace({reported}, "branch", "$1", "default_branch", "(.+)")'
+    unknown = target("ci_build_target_info", 'default_branch=""')
+    assumed = (f'label_replace({unknown}, "branch", "{name}", "", "")' for name in ("main", "master"))
+    return f"{builds(family)} and on ({BRANCH}) ({' or '.join((known, *assumed))})"
+
+
+def concluded(within: str, family: str = "ci_build_concluded_total") -> str:
     """Builds that concluded within a range, such as `1h`: the increase of each replica, then one of them."""
-    return one(f"increase({of(OF_BRANCH, 'ci_build_concluded_total')}[{within}])")
+    return one(f"increase({of(OF_BRANCH, family)}[{within}])")
 
 
 def grown(series: str, within: str) -> str:
@@ -61,9 +73,9 @@ def grown(series: str, within: str) -> str:
 
 
 def success_ratio(labels: str) -> str:
-    """The window's success ratio by some labels: a ratio of sums, not a mean of ratios."""
-    succeeded = f"sum by ({labels}) ({builds('ci_build_window_builds', SUCCESS)})"
-    return f"{succeeded} / (sum by ({labels}) ({builds('ci_build_window_builds', DECIDED)}) > 0)"
+    """The success ratio of the window's runs by some labels: a ratio of sums, not a mean of ratios."""
+    succeeded = f"sum by ({labels}) ({builds('ci_build_window_runs', SUCCESS)})"
+    return f"{succeeded} / (sum by ({labels}) ({builds('ci_build_window_runs', DECIDED)}) > 0)"
 
 
 def buckets(labels: str, family: str, more: str = "") -> str:

@@ -16,6 +16,7 @@ from mixin.dashboards.expressions import (
     count,
     milliseconds,
     of,
+    of_default_branches,
     one,
     quantile,
     success_ratio,
@@ -26,6 +27,7 @@ from mixin.dashboards.panels import (
     BROKEN_OR_PASSING,
     ORANGE,
     OUTCOMES,
+    PAGE_OF_THE_BUILD,
     QUANTILES,
     RED,
     YELLOW,
@@ -44,8 +46,6 @@ from mixin.dashboards.panels import (
 LATENCY = "ci_build_conclude_latency_seconds"
 NAMED = 'branch!="other"'
 """Series of one branch each: what `other` holds is of several."""
-DEFAULT = 'branch=~"main|master"'
-"""What is marked of many targets."""
 BRANCH_IN_DETAIL = detail(TARGET, "source", "project", "target", "branch")
 TARGET_IN_DETAIL = detail(TARGET, "source", "project", "target")
 
@@ -58,7 +58,10 @@ def dashboard() -> Dashboard:
         "What is broken now, how often builds succeed, and how long they take, for all targets of ci-build-exporter.",
         since="now-24h",
         variables=variables.builds(),
-        events=[broken_branches(DEFAULT), failed_builds(enable=False)],
+        events=[
+            broken_branches(of_default_branches("ci_build_broken_since_timestamp_seconds")),
+            failed_builds(enable=False),
+        ],
         sections=[
             ("Now", [*_now(), _broken()]),
             ("Success", [_status(), _success(), _throughput()]),
@@ -122,6 +125,8 @@ def _broken() -> Builder[Panel]:
             Column("build_id", "Last failing build"),
             Column("sha", "Commit"),
             Column("outcome", "Outcome"),
+            Column("reason", "Reason"),
+            Column("url", "Page", link=PAGE_OF_THE_BUILD),
         ),
         Query(milliseconds(builds("ci_build_broken_since_timestamp_seconds", NAMED))),
         Query(f"{builds('ci_build_consecutive_failures', NAMED)} > 0"),
@@ -151,8 +156,7 @@ def _success() -> Builder[Panel]:
     return lines(
         About(
             "Success ratio",
-            "Share of successes among the builds in the window that ended in success, failure, error or timeout; a "
-            "ratio of sums.",
+            "Share of successes among the runs in the window that succeeded or failed; a ratio of sums.",
             "percentunit",
         ),
         Query(success_ratio("source, project"), "{{source}} {{project}}"),
@@ -162,10 +166,10 @@ def _success() -> Builder[Panel]:
 def _throughput() -> Builder[Panel]:
     return bars(
         About(
-            "Builds that concluded within an hour",
-            "By outcome. A skipped build was never executed, and an allowed failure does not fail a run.",
+            "Runs that concluded within an hour",
+            "By outcome. A run is a pipeline on GitLab, and a build on Northflank.",
         ),
-        Query(f"sum by (outcome) ({concluded('1h')})", "{{outcome}}"),
+        Query(f"sum by (outcome) ({concluded('1h', 'ci_build_runs_concluded_total')})", "{{outcome}}"),
         every="1h",
         colors=OUTCOMES,
     )

@@ -44,6 +44,9 @@ BROKEN_OR_PASSING = ValueMap(
 YES_OR_NO = ValueMap({"0": ValueMappingResult("no", RED, index=0), "1": ValueMappingResult("yes", GREEN, index=1)})
 NO_OR_YES = ValueMap({"0": ValueMappingResult("no", GREEN, index=0), "1": ValueMappingResult("yes", ORANGE, index=1)})
 
+PAGE_OF_THE_BUILD = "${__data.fields.url}"
+"""Where a cell with a build's address leads."""
+
 P = TypeVar("P", stat.Panel, timeseries.Panel, heatmap.Panel, statetimeline.Panel, table.Panel)
 
 
@@ -94,7 +97,12 @@ class Column:
             mode = looks.BarGaugeDisplayMode.GRADIENT
             found |= {"custom.cellOptions": looks.TableBarGaugeCellOptions(mode), "min": 0}
         if self.link:
-            found["links"] = [{"title": "This target in detail", "url": self.link}]
+            found["links"] = [
+                {
+                    "title": "The page of the build" if self.link == PAGE_OF_THE_BUILD else "This target in detail",
+                    "url": self.link,
+                }
+            ]
         if self.width:
             found["custom.width"] = self.width
         return [DynamicConfigValue(name, value) for name, value in found.items()]

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from mixin.dashboards import variables
 from mixin.dashboards.boards import TARGET, board, broken_branches, failed_builds
 from mixin.dashboards.expressions import (
+    OF_BRANCH,
     OF_TARGET,
     SHARES,
     SUCCESS,
@@ -28,6 +29,7 @@ from mixin.dashboards.panels import (
     BROKEN_OR_PASSING,
     ORANGE,
     OUTCOMES,
+    PAGE_OF_THE_BUILD,
     QUANTILES,
     RED,
     YES_OR_NO,
@@ -43,11 +45,13 @@ from mixin.dashboards.panels import (
     timeline,
 )
 
-LATENCY, QUEUE, RUN = (
+LATENCY, QUEUE, RUN, EXECUTION = (
     "ci_build_conclude_latency_seconds",
     "ci_build_queue_latency_seconds",
-    "ci_build_run_duration_seconds",
+    "ci_build_run_latency_seconds",
+    "ci_build_execution_seconds",
 )
+CONCLUDED = "ci_build_concluded_latency_seconds_bucket"
 NAME = "{{target}} {{branch}}"
 TARGET_COLUMNS = (Column("project", "Project"), Column("target", "Target"))
 BRANCH_COLUMNS = (*TARGET_COLUMNS, Column("branch", "Branch"))
@@ -66,9 +70,12 @@ def dashboard() -> Dashboard:
         events=[broken_branches(), failed_builds(enable=True)],
         sections=[
             ("Now", [*_now(), _branches(), _last(), _last_failed()]),
-            ("Success", [_status(), _success(), _failures(), _throughput(), _window(), _restores(), _flaky()]),
-            ("Time to conclude", [_quantiles(), _heat(), _by_branch(), _by_outcome()]),
-            ("Queue and run (GitLab only; need entries in metrics.histograms)", _opted_in()),
+            (
+                "Success",
+                [*_successes(), _throughput(), _runs_within(), _window(), _runs(), _restores(), _flaky(), _coverage()],
+            ),
+            ("Time to conclude", [_quantiles(), _heat(), _by_branch(), _by_outcome(), _spent()]),
+            ("Runs, queue and execution (need entries in metrics.histograms)", _opted_in()),
             ("Reading", [_reading(), _freshness(), _reach(), _errors()]),
         ],
     )
@@ -95,7 +102,7 @@ def _now() -> list[Builder[Panel]]:
         ),
         number(
             "Success ratio",
-            "Share of successes among the builds in the window that ended in success, failure, error or timeout.",
+            "Share of successes among the runs in the window that succeeded or failed.",
             "percentunit",
             success_ratio(""),
         ),
@@ -138,7 +145,7 @@ def _branches() -> Builder[Panel]:
         Query(builds("ci_build_last_success")),
         Query(milliseconds(builds("ci_build_broken_since_timestamp_seconds"))),
         Query(builds("ci_build_consecutive_failures")),
-        Query(builds("ci_build_window_success_ratio")),
+        Query(builds("ci_build_window_run_success_ratio")),
         Query(builds("ci_build_window_flaky_commits")),
         Query(builds("ci_build_window_restores")),
         Query(f"{builds('ci_build_window_restore_seconds')} / ({builds('ci_build_window_restores')} > 0)"),
@@ -165,11 +172,13 @@ def _last() -> Builder[Panel]:
 
 def _last_failed() -> Builder[Panel]:
     return rows(
-        About("Newest failed build", "The newest failed build of each broken branch."),
+        About("Newest failed build", "The build that broke the newest failed run of each broken branch."),
         (
             *BRANCH_COLUMNS,
             *BUILD_COLUMNS,
             Column("outcome", "Outcome"),
+            Column("reason", "Reason"),
+            Column("url", "Page", link=PAGE_OF_THE_BUILD),
             Column("Value #B", "Broken since", unit="dateTimeFromNow"),
         ),
         Query(builds("ci_build_last_failed_info")),
@@ -187,11 +196,19 @@ def _status() -> Builder[Panel]:
     )
 
 
-def _success() -> Builder[Panel]:
-    return lines(
-        About("Success ratio by branch", "Of the builds in the window at each point in time.", "percentunit"),
-        Query(builds("ci_build_window_success_ratio"), NAME),
-    )
+def _successes() -> list[Builder[Panel]]:
+    return [
+        _status(),
+        lines(
+            About("Success ratio of runs by branch", "Of the runs in the window at each point in time.", "percentunit"),
+            Query(builds("ci_build_window_run_success_ratio"), NAME),
+        ),
+        lines(
+            About("Success ratio of builds by branch", "Of the builds (GitLab: jobs) in the window.", "percentunit"),
+            Query(builds("ci_build_window_success_ratio"), NAME),
+        ),
+        _failures(),
+    ]
 
 
 def _failures() -> Builder[Panel]:
@@ -205,6 +222,39 @@ def _throughput() -> Builder[Panel]:
     return bars(
         About("Builds that concluded within an hour", "By outcome, of all chosen branches."),
         Query(f"sum by (outcome) ({concluded('1h')})", "{{outcome}}"),
+        every="1h",
+        colors=OUTCOMES,
+    )
+
+
+def _runs_within() -> Builder[Panel]:
+    return bars(
+        About("Runs that concluded within an hour", "By outcome, of all chosen branches."),
+        Query(f"sum by (outcome) ({concluded('1h', 'ci_build_runs_concluded_total')})", "{{outcome}}"),
+        every="1h",
+        colors=OUTCOMES,
+    )
+
+
+def _runs() -> Builder[Panel]:
+    return areas(
+        About("Runs in the window", "Recent runs by outcome, at most window.runs of each branch label."),
+        Query(f"sum by (outcome) ({builds('ci_build_window_runs')}) > 0", "{{outcome}}"),
+        colors=OUTCOMES,
+    )
+
+
+def _coverage() -> Builder[Panel]:
+    return lines(
+        About("Test coverage by branch", "Mean coverage of the newest run that succeeded or failed.", "percentunit"),
+        Query(builds("ci_build_last_coverage_ratio"), NAME),
+    )
+
+
+def _spent() -> Builder[Panel]:
+    return bars(
+        About("Time spent within an hour", "Sum of the times to conclude of the builds that concluded.", "s"),
+        Query(f"sum by (outcome) ({concluded('1h', 'ci_build_concluded_seconds_total')})", "{{outcome}}"),
         every="1h",
         colors=OUTCOMES,
     )
@@ -288,7 +338,19 @@ def _by_outcome() -> Builder[Panel]:
 
 
 def _opted_in() -> list[Builder[Panel]]:
+    rate = one(f"rate({of(OF_BRANCH, CONCLUDED, SUCCESS)}[1h])")
     return [
+        lines(
+            About("Time to the result of a run", "Time from a run's creation to its success (GitLab only).", "s"),
+            *(Query(quantile(share, "le", RUN, SUCCESS), name) for name, share in SHARES.items()),
+            Query(mean("", RUN, SUCCESS), "mean"),
+            colors=QUANTILES,
+        ),
+        lines(
+            About("Time to conclude within an hour", "Of the successful builds of each hour, not of the window.", "s"),
+            *(Query(f"histogram_quantile({share}, sum by (le) ({rate}))", name) for name, share in SHARES.items()),
+            colors=QUANTILES,
+        ),
         lines(
             About("Time in the queue", "Time from a build's creation to its start. Exemplars are builds.", "s"),
             *(Query(quantile(share, "le", QUEUE), name, exemplars=True) for name, share in SHARES.items()),
@@ -302,14 +364,16 @@ def _opted_in() -> list[Builder[Panel]]:
             Query(buckets("le", QUEUE), "{{le}}", exemplars=True),
         ),
         lines(
-            About("Time of the run", "Time from a successful build's start to its end. Exemplars are builds.", "s"),
-            *(Query(quantile(share, "le", RUN, SUCCESS), name, exemplars=True) for name, share in SHARES.items()),
-            Query(mean("", RUN, SUCCESS), "mean"),
+            About("Execution time", "Time from a successful build's start to its end. Exemplars are builds.", "s"),
+            *(Query(quantile(share, "le", EXECUTION, SUCCESS), name, exemplars=True) for name, share in SHARES.items()),
+            Query(mean("", EXECUTION, SUCCESS), "mean"),
             colors=QUANTILES,
         ),
         heat(
-            About("Distribution of run times", "Successful builds in the window by the time from start to end.", "s"),
-            Query(buckets("le", RUN, SUCCESS), "{{le}}", exemplars=True),
+            About(
+                "Distribution of execution times", "Successful builds in the window by the time from start to end.", "s"
+            ),
+            Query(buckets("le", EXECUTION, SUCCESS), "{{le}}", exemplars=True),
         ),
     ]
 
@@ -321,6 +385,7 @@ def _reading() -> Builder[Panel]:
             *TARGET_COLUMNS,
             Column("provider", "Provider"),
             Column("url", "Address"),
+            Column("default_branch", "Default branch"),
             Column("Value #B", "Read", unit="none", mapping=YES_OR_NO),
             Column("Value #C", "Known as of", unit="dateTimeFromNow"),
         ),

@@ -1,122 +1,21 @@
 """What answers change, request by request, over a simulator in the same process and a clock that is set by hand."""
 
 import gzip
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from scenes import HOUR, JOBS, LIST, PROJECTS, START, Scene, builds_of, entity, shop
 from serving import TOKEN
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from exporter.collector import Collector
-from exporter.config.secret import EnvToken
-from exporter.errors import Unreachable
 from exporter.exposition.render import Format
-from exporter.http.fetch import RequestStats
-from exporter.http.wire import Request
-from exporter.polling.workers import Inline
-from exporter.settings.settings import Settings, Source
-from exporter.simulator import Limit, Simulator, World, faults
+from exporter.simulator import Limit, World, faults
 from exporter.simulator.faults import Effect
-from exporter.simulator.loopback import Clock, Ledger, Loopback
 from exporter.simulator.message import json_answer
 from exporter.simulator.server import SIMULATOR_TOKEN
-from exporter.simulator.world import Entity, Extra, Habits, NorthflankProject
-
-START = 1_795_300_000.0
-HOUR = 3600.0
-SCRAPE = 15.0
-LIST = "/v1/projects/shop/services"
-PROJECTS = "/v1/projects"
-JOBS = "/v1/projects/shop/jobs"
-
-
-LONG_AGO = Extra(at=-60_000.0, run=100.0)
-
-
-def builds_of(name: str, kind: str = "services") -> str:
-    return f"/v1/projects/shop/{kind}/{name}/build"
-
-
-def entity(name: str, *extras: Extra, kind: str = "service", project: str = "shop", per_hour: float = 0.0) -> Entity:
-    habits = Habits(per_hour=per_hour, default="main", default_share=1.0, extras=(LONG_AGO, *extras))
-    return Entity(id=name, kind=kind, project=project, type="combined", habits=habits)
-
-
-def shop(*services: Entity, jobs: tuple[Entity, ...] = ()) -> NorthflankProject:
-    return NorthflankProject("shop", "Shop", services, jobs)
-
-
-@dataclass
-class Scene:
-    """An exporter that reads a simulator, and what it asked since it was last looked at."""
-
-    world: World
-    limit: Limit | None = None
-    more: dict[str, Any] = field(default_factory=dict)
-    sources: tuple[dict[str, Any], ...] = ({},)
-    down: set[str] = field(default_factory=set)
-    """Paths that cannot be reached, exactly."""
-
-    def __post_init__(self) -> None:
-        self.clock = Clock(START)
-        self.simulator = Simulator(self.world, clock=self.clock, rate_limit=self.limit)
-        self.asked: list[str] = []
-        inline = Inline()
-        self.collector = Collector(
-            self.settings(),
-            clock=self.clock,
-            chance=lambda: 0.0,
-            readers=lambda _size: inline,
-            connect=self._connect,
-        )
-
-    def settings(self) -> Settings:
-        known = {"provider": "northflank", "url": "http://simulator", "token": EnvToken(TOKEN)}
-        sources = [{"name": f"nf{n or ''}"} | known | more for n, more in enumerate(self.sources)]
-        return Settings.model_validate({"sources": sources} | self.more)
-
-    def _connect(
-        self, source: Source, observe: Callable[[RequestStats], None], _timeout: float, _clock: Callable[[], float]
-    ) -> Loopback:
-        def before(request: Request, _now: float) -> None:
-            self.asked.append(request.path)
-            if request.path in self.down:
-                raise Unreachable(f"{request.path} is down")
-
-        return Loopback(self.simulator, self.clock, Ledger(), source=source.name, observe=observe, before=[before])
-
-    def scrape(self, after: float = SCRAPE) -> list[str]:
-        """Scrape so many seconds later; the paths that were asked by it."""
-        self.clock.now += after
-        self.asked.clear()
-        assert self.collector.begin().done.done()
-        return list(self.asked)
-
-    def scrapes(self, seconds: float, every: float = SCRAPE) -> list[tuple[float, str]]:
-        """Scrape for so long; what was asked, each with the seconds since the start."""
-        asked = []
-        for _ in range(int(seconds / every)):
-            asked += [(self.clock.now - START, path) for path in self.scrape(every)]
-        return asked
-
-    def samples(self, name: str) -> dict[str, float]:
-        """The values of the samples with that name, by target or else by source; those with value 0 too."""
-        found: dict[str, float] = {}
-        for family in text_string_to_metric_families(gzip.decompress(self.collector.expose(Format.TEXT)).decode()):
-            for sample in family.samples:
-                if sample.name == name:
-                    key = sample.labels.get("target", sample.labels.get("source", ""))
-                    found[key] = found.get(key, 0.0) + sample.value
-        return found
-
-    @property
-    def up(self) -> dict[str, float]:
-        return self.samples("ci_build_target_up")
+from exporter.simulator.world import Extra
 
 
 @pytest.fixture(autouse=True)
@@ -318,7 +217,7 @@ def test_two_sources_with_one_token_share_a_budget() -> None:
 
 def test_first_reads_stop_at_a_fifth_of_the_limit_and_go_on_when_there_is_more() -> None:
     many = World((shop(*(entity(f"s{n}") for n in range(400))),))
-    scene = Scene(many, Limit(400, HOUR))
+    scene = Scene(many, Limit(400, HOUR), exposes=False)
     asked = scene.scrape(0) + [path for _, path in scene.scrapes(900)]
     reads = [path for path in asked if path.endswith("/build")]
     assert 300 <= len(reads) < 400
@@ -352,7 +251,7 @@ def test_a_burst_past_ten_pages_is_missed_in_the_open(logged: list[EventDict]) -
     scene.scrape(0)
     scene.scrape(2 * HOUR)
     assert scene.samples("ci_build_target_errors_total") == {"a": 1}
-    assert said(logged, "more builds came than a read may follow; the oldest are missed") == 1
+    assert said(logged, "more builds came than one read may follow: the oldest are missed") == 1
     assert scene.up == {"a": 1}
 
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from exporter import __version__
 from exporter.exposition.self_metrics import (
     FAMILIES,
-    Meters,
+    SelfMetrics,
     SourceStatus,
     family,
     gauge,
@@ -18,7 +18,6 @@ from exporter.exposition.self_metrics import (
     target_families,
     up_family,
 )
-from exporter.polling.rate_limit import Allowance
 
 LABELS = {"source": "nf", "project": "shop", "kind": "service", "target": "web"}
 
@@ -31,17 +30,17 @@ def samples(found: Iterable[Metric]) -> dict[str, list[tuple[dict[str, str], flo
     return told
 
 
-def live(meters: Meters) -> dict[str, list[tuple[dict[str, str], float]]]:
-    return samples(parse(generate_latest(meters.registry).decode()))
+def live(self_metrics: SelfMetrics) -> dict[str, list[tuple[dict[str, str], float]]]:
+    return samples(parse(generate_latest(self_metrics.registry).decode()))
 
 
 def test_requests_are_counted_by_operation_and_code_and_timed() -> None:
-    meters = Meters()
-    meters.request("nf", "builds", "200", 0.25)
-    meters.request("nf", "builds", "200", 0.5)
-    meters.request("nf", "services", "timeout", 10.0)
-    meters.request("gl", "jobs", "429", 0.1)
-    told = live(meters)
+    self_metrics = SelfMetrics()
+    self_metrics.request("nf", "builds", "200", 0.25)
+    self_metrics.request("nf", "builds", "200", 0.5)
+    self_metrics.request("nf", "services", "timeout", 10.0)
+    self_metrics.request("gl", "jobs", "429", 0.1)
+    told = live(self_metrics)
     assert told["ci_build_source_requests_total"] == [
         ({"source": "nf", "operation": "builds", "code": "200"}, 2),
         ({"source": "nf", "operation": "services", "code": "timeout"}, 1),
@@ -49,36 +48,36 @@ def test_requests_are_counted_by_operation_and_code_and_timed() -> None:
     ]
     assert told["ci_build_source_request_duration_seconds_sum"] == [({"source": "nf"}, 10.75), ({"source": "gl"}, 0.1)]
     assert told["ci_build_source_request_duration_seconds_count"] == [({"source": "nf"}, 3), ({"source": "gl"}, 1)]
-    assert [meters.requests(name) for name in ("nf", "gl", "none")] == [3, 1, 0]
+    assert [self_metrics.requests(name) for name in ("nf", "gl", "none")] == [3, 1, 0]
 
 
 def test_rejected_records_are_counted_by_reason() -> None:
-    meters = Meters()
+    self_metrics = SelfMetrics()
     for _ in range(2):
-        meters.rejected("nf", "no_id")
-    assert live(meters)["ci_build_source_rejected_records_total"] == [({"source": "nf", "reason": "no_id"}, 2)]
+        self_metrics.rejected("nf", "no_id")
+    assert live(self_metrics)["ci_build_source_rejected_records_total"] == [({"source": "nf", "reason": "no_id"}, 2)]
 
 
 def test_deliveries_are_counted_by_what_became_of_them() -> None:
-    meters = Meters()
+    self_metrics = SelfMetrics()
     for _ in range(2):
-        meters.webhook("nf", "build:start", "applied")
+        self_metrics.webhook("nf", "build:start", "applied")
     labels = {"source": "nf", "event": "build:start", "result": "applied"}
-    assert live(meters)["ci_build_source_webhook_events_total"] == [(labels, 2)]
+    assert live(self_metrics)["ci_build_source_webhook_events_total"] == [(labels, 2)]
 
 
 def test_counters_bear_no_created_samples() -> None:
-    meters = Meters()
-    meters.request("nf", "builds", "200", 0.25)
-    assert not [name for name in live(meters) if name.endswith("_created")]
+    self_metrics = SelfMetrics()
+    self_metrics.request("nf", "builds", "200", 0.25)
+    assert not [name for name in live(self_metrics) if name.endswith("_created")]
 
 
 def test_the_exporter_tells_its_version_and_its_process() -> None:
-    meters = Meters()
-    meters.scrape_duration.set(0.5)
-    meters.reload_successful.set(1)
-    meters.reload_success_time.set(NOW)
-    told = live(meters)
+    self_metrics = SelfMetrics()
+    self_metrics.scrape_duration.set(0.5)
+    self_metrics.reload_successful.set(1)
+    self_metrics.reload_success_time.set(NOW)
+    told = live(self_metrics)
     [(labels, value)] = told["ci_build_exporter_build_info"]
     assert (labels["version"], set(labels), value) == (__version__, {"version", "revision"}, 1.0)
     assert told["ci_build_exporter_scrape_duration_seconds"] == [({}, 0.5)]
@@ -89,18 +88,23 @@ def test_the_exporter_tells_its_version_and_its_process() -> None:
 
 
 def test_two_of_them_share_nothing() -> None:
-    one, other = Meters(), Meters()
+    one, other = SelfMetrics(), SelfMetrics()
     one.request("nf", "builds", "200", 0.25)
     assert other.requests("nf") == 0
 
 
 def test_a_target_tells_how_it_is_read() -> None:
     found = target_families(
-        WEB, up=False, provider="northflank", url="https://x.example", errors={"forbidden": 2, "unreachable": 1}
+        WEB,
+        up=False,
+        info={"provider": "northflank", "url": "https://x.example", "default_branch": "main"},
+        errors={"forbidden": 2, "unreachable": 1},
     )
     assert samples(found) == {
         "ci_build_target_up": [(LABELS, 0.0)],
-        "ci_build_target_info": [(LABELS | {"provider": "northflank", "url": "https://x.example"}, 1)],
+        "ci_build_target_info": [
+            (LABELS | {"provider": "northflank", "url": "https://x.example", "default_branch": "main"}, 1)
+        ],
         "ci_build_target_errors_total": [
             (LABELS | {"reason": "forbidden"}, 2),
             (LABELS | {"reason": "unreachable"}, 1),
@@ -115,9 +119,10 @@ def test_a_target_that_was_not_tried_is_neither_up_nor_down() -> None:
 
 
 def test_a_source_tells_how_it_stands() -> None:
-    allowance = Allowance(1000, 0, NOW)
     untried = SourceStatus("gl", up=None, resting=False, targets={"project": 0})
-    resting = SourceStatus("nf", up=True, resting=True, targets={"service": 2, "job": 1}, allowance=allowance)
+    resting = SourceStatus(
+        "nf", up=True, resting=True, targets={"service": 2, "job": 1}, limit=1000, remaining=0, reset_at=NOW
+    )
     nf, gl = {"source": "nf"}, {"source": "gl"}
     assert samples(source_families([resting, untried])) == {
         "ci_build_source_up": [(nf, 1.0)],
@@ -149,13 +154,15 @@ def test_every_family_is_of_its_type_and_has_a_help() -> None:
 
 
 def test_what_a_family_says_of_its_labels_is_what_its_samples_bear() -> None:
-    meters = Meters()
-    meters.request("nf", "builds", "200", 0.25)
-    meters.rejected("nf", "no_id")
-    meters.webhook("nf", "other", "malformed")
-    status = SourceStatus("nf", up=True, resting=True, targets={"job": 1}, allowance=Allowance(1, 1, NOW))
-    of_target = target_families(WEB, up=True, provider="p", url="u", errors={"forbidden": 1})
-    told = [*meters.registry.collect(), *source_families([status]), *of_target]
+    self_metrics = SelfMetrics()
+    self_metrics.request("nf", "builds", "200", 0.25)
+    self_metrics.rejected("nf", "no_id")
+    self_metrics.webhook("nf", "other", "malformed")
+    status = SourceStatus("nf", up=True, resting=True, targets={"job": 1}, limit=1, remaining=1, reset_at=NOW)
+    of_target = target_families(
+        WEB, up=True, info={"provider": "p", "url": "u", "default_branch": ""}, errors={"forbidden": 1}
+    )
+    told = [*self_metrics.registry.collect(), *source_families([status]), *of_target]
     for metric in told:
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         if name in FAMILIES:

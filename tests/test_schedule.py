@@ -1,4 +1,4 @@
-"""What is asked, and when: from how a target builds to the questions that a budget reaches."""
+"""What is asked, and when: from how a target builds to the polls that a budget reaches."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from exporter.build import Outcome, Target
 from exporter.history.window import History
-from exporter.polling.rate_limit import Allowance, Budget, passed
+from exporter.polling.polls import PollTarget
+from exporter.polling.rate_limit import Allowance, TokenBucket, refilled
 from exporter.polling.schedule import (
     BURST,
     FIRST_READ,
@@ -22,8 +23,8 @@ from exporter.polling.schedule import (
     QUIET,
     SOONEST,
     USUAL,
+    Candidate,
     Pulse,
-    Question,
     accrued,
     free,
     overdue,
@@ -36,8 +37,8 @@ from exporter.polling.schedule import (
 )
 
 TTL, IDLE = 30.0, 300.0
-UNBOUNDED = Budget(at=NOW)
-FULL = Budget(per_second=0.1, fullness=0.5, cost=10.0, at=NOW)
+UNBOUNDED = TokenBucket(at=NOW)
+FULL = TokenBucket(per_second=0.1, fullness=0.5, cost=10.0, at=NOW)
 """A request is worth ten seconds of delay."""
 
 
@@ -45,18 +46,20 @@ def target(number: int) -> Target:
     return Target("nf", "service", "shop", f"service-{number}")
 
 
-def question(number: int = 0, *, ago: float = 60.0, **more: Any) -> Question:
+def candidate(number: int = 0, *, ago: float = 60.0, **more: Any) -> Candidate:
     """One that was asked so many seconds ago, and is worth nothing."""
-    known = Question(target(number), TTL, IDLE, asked_at=NOW - ago, stirred_at=NOW)
+    known = Candidate(PollTarget(target(number)), TTL, IDLE, asked_at=NOW - ago, stirred_at=NOW)
     return replace(known, **more)
 
 
-def never(number: int = 0, **more: Any) -> Question:
-    return question(number, ago=inf, **more)
+def never(number: int = 0, **more: Any) -> Candidate:
+    return candidate(number, ago=inf, **more)
 
 
-def numbers(questions: Sequence[Question]) -> list[int]:
-    return [int(str(asked.key.name).rpartition("-")[2]) for asked in questions if isinstance(asked.key, Target)]
+def numbers(candidates: Sequence[Candidate]) -> list[int]:
+    return [
+        int(asked.poll.target.name.rpartition("-")[2]) for asked in candidates if isinstance(asked.poll, PollTarget)
+    ]
 
 
 # How a target builds
@@ -185,74 +188,74 @@ def test_a_build_of_the_far_future_is_expected_to_have_ended_for_no_time_at_all(
 
 
 def test_what_was_never_asked_comes_first_then_what_is_forced_then_what_is_worth_it() -> None:
-    worth = question(1, accrued=50.0)
-    forced = question(2, forced_at=NOW - 1)
+    worth = candidate(1, accrued=50.0)
+    forced = candidate(2, forced_at=NOW - 1)
     assert numbers(plan([worth, forced, never(3)], FULL, NOW)) == [3, 2, 1]
     assert numbers(plan([worth, forced, never(3)], UNBOUNDED, NOW)) == [3, 2, 1]
 
 
 def test_the_most_pressing_come_first() -> None:
-    waiting = [question(1, accrued=20.0), question(2, accrued=40.0), question(3, accrued=30.0)]
+    waiting = [candidate(1, accrued=20.0), candidate(2, accrued=40.0), candidate(3, accrued=30.0)]
     assert numbers(plan(waiting, FULL, NOW)) == [2, 3, 1]
-    forced = [question(1, forced_at=NOW - 1), question(2, forced_at=NOW - 3), question(3, forced_at=NOW)]
+    forced = [candidate(1, forced_at=NOW - 1), candidate(2, forced_at=NOW - 3), candidate(3, forced_at=NOW)]
     assert numbers(plan(forced, FULL, NOW)) == [2, 1, 3]
 
 
 def test_a_question_is_asked_once_its_delay_is_worth_the_price() -> None:
-    assert plan([question(accrued=9.9)], FULL, NOW) == []
-    assert len(plan([question(accrued=10.0)], FULL, NOW)) == 1
+    assert plan([candidate(accrued=9.9)], FULL, NOW) == []
+    assert len(plan([candidate(accrued=10.0)], FULL, NOW)) == 1
 
 
 def test_where_the_bucket_is_low_a_request_must_be_worth_more() -> None:
-    asked = question(accrued=11.0)
+    asked = candidate(accrued=11.0)
     assert len(plan([asked], replace(FULL, fullness=0.5), NOW)) == 1
     assert plan([asked], replace(FULL, fullness=0.1), NOW) == []
     assert len(plan([replace(asked, accrued=9.0)], replace(FULL, fullness=1.0), NOW)) == 1
 
 
 def test_nothing_is_asked_again_within_its_shortest_pause_but_what_is_forced() -> None:
-    assert plan([question(ago=TTL - 5, accrued=1e9)], FULL, NOW) == []
-    assert plan([question(ago=TTL - 5)], UNBOUNDED, NOW) == []
-    assert len(plan([question(ago=TTL - 5, forced_at=NOW)], FULL, NOW)) == 1
+    assert plan([candidate(ago=TTL - 5, accrued=1e9)], FULL, NOW) == []
+    assert plan([candidate(ago=TTL - 5)], UNBOUNDED, NOW) == []
+    assert len(plan([candidate(ago=TTL - 5, forced_at=NOW)], FULL, NOW)) == 1
 
 
 @pytest.mark.parametrize("budget", [FULL, UNBOUNDED])
-def test_nothing_waits_for_longer_than_its_longest_pause(budget: Budget) -> None:
-    still = question(ago=IDLE, stirred_at=-inf)
+def test_nothing_waits_for_longer_than_its_longest_pause(budget: TokenBucket) -> None:
+    still = candidate(ago=IDLE, stirred_at=-inf)
     assert len(plan([still], budget, NOW)) == 1
     assert plan([replace(still, asked_at=NOW - IDLE + 5)], budget, NOW) == []
 
 
 def test_without_a_limit_a_question_is_asked_the_sooner_the_later_something_stirred() -> None:
     for still_for, pause in ((0.0, TTL), (QUIET * 100, 100.0), (DAY, IDLE)):
-        asked = question(stirred_at=NOW - still_for)
+        asked = candidate(stirred_at=NOW - still_for)
         assert plan([replace(asked, asked_at=NOW - pause + 5)], UNBOUNDED, NOW) == [], still_for
         assert len(plan([replace(asked, asked_at=NOW - pause)], UNBOUNDED, NOW)) == 1, still_for
 
 
 def test_what_is_not_steady_waits_until_it_is_forced() -> None:
-    idle = question(ago=DAY, accrued=1e9, steady=False)
+    idle = candidate(ago=DAY, accrued=1e9, steady=False)
     for budget in (FULL, UNBOUNDED):
         assert plan([idle, replace(idle, forced_at=NOW + 1)], budget, NOW) == []
         assert len(plan([replace(idle, forced_at=NOW)], budget, NOW)) == 1
 
 
 def test_what_failed_waits_whatever_it_is() -> None:
-    failed = [never(1), question(2, forced_at=NOW - 5), question(3, accrued=1e9)]
+    failed = [never(1), candidate(2, forced_at=NOW - 5), candidate(3, accrued=1e9)]
     for budget in (FULL, UNBOUNDED):
         assert plan([replace(one, not_before=NOW + 1) for one in failed], budget, NOW) == []
         assert len(plan([replace(one, not_before=NOW) for one in failed], budget, NOW)) == 3
 
 
 def test_a_source_that_rests_is_asked_nothing() -> None:
-    everything = [never(1), question(2, forced_at=NOW - 5), question(3, accrued=1e9)]
+    everything = [never(1), candidate(2, forced_at=NOW - 5), candidate(3, accrued=1e9)]
     for budget in (FULL, UNBOUNDED):
         assert plan(everything, replace(budget, resting_until=NOW + 1), NOW) == []
         assert len(plan(everything, replace(budget, resting_until=NOW), NOW)) == 3
 
 
 def test_no_more_is_asked_than_there_is_in_the_bucket() -> None:
-    pressing = [question(n, forced_at=NOW) for n in range(5)] + [question(n, accrued=99.0) for n in range(5, 10)]
+    pressing = [candidate(n, forced_at=NOW) for n in range(5)] + [candidate(n, accrued=99.0) for n in range(5, 10)]
     assert numbers(plan(pressing, replace(FULL, level=7.9), NOW)) == [0, 1, 2, 3, 4, 5, 6]
     assert plan(pressing, replace(FULL, level=0.9), NOW) == []
     assert plan(pressing, replace(FULL, level=-3.0), NOW) == []
@@ -268,7 +271,7 @@ def test_first_reads_are_paid_from_what_the_server_says_is_left() -> None:
 
 def test_where_little_is_left_first_reads_are_paid_from_the_bucket_and_what_is_known_is_read_on() -> None:
     told = replace(FULL, level=60.0, allowance=Allowance(1000, 100, NOW + 600))
-    asked = plan([*(never(n) for n in range(100)), *(question(n, accrued=99.0) for n in range(100, 200))], told, NOW)
+    asked = plan([*(never(n) for n in range(100)), *(candidate(n, accrued=99.0) for n in range(100, 200))], told, NOW)
     assert [one.first for one in asked].count(True) == 60 / FIRST_READ
     assert [one.first for one in asked].count(False) == 30
     assert plan([never()], replace(told, level=FIRST_READ - 1), NOW) == []
@@ -278,7 +281,7 @@ def test_where_little_is_left_first_reads_are_paid_from_the_bucket_and_what_is_k
 def test_a_first_read_has_a_purse_of_its_own_while_that_lasts_and_gives_back_what_it_was_promised() -> None:
     told = replace(FULL, allowance=Allowance(1000, 201, NOW + 600))
     assert free(never(), told, NOW)
-    assert not free(question(), told, NOW)
+    assert not free(candidate(), told, NOW)
     promised = pledged(told, free=True)
     assert (promised.pledged, promised.level) == (FIRST_READ, told.level)
     assert not free(never(), promised, NOW)
@@ -293,7 +296,7 @@ def test_any_other_read_costs_what_it_took(requests: int) -> None:
 
 
 kinds = st.builds(
-    question,
+    candidate,
     st.integers(0, 1000),
     ago=st.one_of(st.just(inf), st.floats(0, 1000)),
     accrued=st.floats(0, 1e5),
@@ -305,17 +308,17 @@ kinds = st.builds(
 
 
 @given(
-    questions=st.lists(kinds, max_size=30, unique_by=lambda one: one.key),
+    candidates=st.lists(kinds, max_size=30, unique_by=lambda one: one.poll),
     level=st.floats(-20, 80),
     remaining=st.one_of(st.none(), st.floats(0, 1200)),
     cost=st.floats(0.01, 10_000),
 )
 def test_the_plan_asks_no_more_than_the_level_allows_and_nothing_before_its_time(
-    questions: list[Question], level: float, remaining: float | None, cost: float
+    candidates: list[Candidate], level: float, remaining: float | None, cost: float
 ) -> None:
-    budget = Budget(allowance=Allowance(1000, remaining, NOW + 60), level=level, cost=cost, at=NOW)
-    asked = plan(questions, budget, NOW)
-    assert len({one.key for one in asked}) == len(asked)
+    budget = TokenBucket(allowance=Allowance(1000, remaining, NOW + 60), level=level, cost=cost, at=NOW)
+    asked = plan(candidates, budget, NOW)
+    assert len({one.poll for one in asked}) == len(asked)
     assert all(one.not_before <= NOW for one in asked)
     assert sum(not one.first for one in asked) <= max(0, level)
     for one in asked:
@@ -328,11 +331,11 @@ def test_the_plan_asks_no_more_than_the_level_allows_and_nothing_before_its_time
         assert spent.pledged <= max(0.0, remaining - 200) + FIRST_READ
 
 
-@given(questions=st.lists(kinds, max_size=20, unique_by=lambda one: one.key))
-def test_without_a_limit_nothing_that_is_ready_waits_past_its_longest_pause(questions: list[Question]) -> None:
-    asked = {one.key for one in plan(questions, UNBOUNDED, NOW)}
+@given(candidates=st.lists(kinds, max_size=20, unique_by=lambda one: one.poll))
+def test_without_a_limit_nothing_that_is_ready_waits_past_its_longest_pause(candidates: list[Candidate]) -> None:
+    asked = {one.poll for one in plan(candidates, UNBOUNDED, NOW)}
     late = {
-        one.key for one in questions if one.steady and one.not_before <= NOW - 0 and NOW - one.asked_at >= one.longest
+        one.poll for one in candidates if one.steady and one.not_before <= NOW - 0 and NOW - one.asked_at >= one.longest
     }
     assert late <= asked
 
@@ -341,15 +344,15 @@ def test_without_a_limit_nothing_that_is_ready_waits_past_its_longest_pause(ques
 
 
 def test_what_is_foretold_is_the_rate_at_most() -> None:
-    many = [question(n) for n in range(100)]
+    many = [candidate(n) for n in range(100)]
     assert requests_a_second(many, FULL, NOW) == pytest.approx(0.1)
     assert requests_a_second(many[:1], FULL, NOW) == pytest.approx(1 / TTL)
-    assert requests_a_second([question(steady=False)], FULL, NOW) == 0
+    assert requests_a_second([candidate(steady=False)], FULL, NOW) == 0
 
 
 def test_without_a_limit_what_is_foretold_follows_what_stirs() -> None:
-    moving, still = question(stirred_at=NOW), question(stirred_at=NOW - DAY)
-    between = question(stirred_at=NOW - QUIET * 100)
+    moving, still = candidate(stirred_at=NOW), candidate(stirred_at=NOW - DAY)
+    between = candidate(stirred_at=NOW - QUIET * 100)
     assert requests_a_second([moving, still, between], UNBOUNDED, NOW) == pytest.approx(1 / TTL + 1 / IDLE + 1 / 100)
 
 
@@ -362,13 +365,14 @@ def test_what_fails_is_asked_after_a_pause_that_doubles_up_to_ten_minutes() -> N
 
 def test_over_a_day_the_price_finds_the_rate_and_then_the_bucket_never_runs_dry() -> None:
     """Fifty targets, each worth a little more every second, and an allowance for a hundredth of a request a second."""
-    budget = Budget(per_second=0.05, at=NOW)
+    budget = TokenBucket(per_second=0.05, at=NOW)
     asked_at, asked, dry = dict.fromkeys(range(50), NOW), 0, 0
     for step in range(int(DAY / 15)):
         now = NOW + step * 15.0
-        budget = passed(budget, now)
+        budget = refilled(budget, now)
         known = [
-            Question(target(n), TTL, 1e9, asked_at=at, accrued=(now - at) ** 2 / 2000) for n, at in asked_at.items()
+            Candidate(PollTarget(target(n)), TTL, 1e9, asked_at=at, accrued=(now - at) ** 2 / 2000)
+            for n, at in asked_at.items()
         ]
         for one in plan(known, budget, now):
             asked_at[numbers([one])[0]] = now

@@ -1,0 +1,24 @@
+"""Polls what is due, commits what the answers change, and shows it: the one place where reading has effects.
+
+A poll becomes a job. A worker runs it and commits to the store without the lock, and then takes the lock to book and
+show the result.
+"""
+
+from exporter.polling.polls import Discover, PollList, PollTarget
+from exporter.reading.core import Reading, ReadJob, submit
+from exporter.reading.deliveries import delivered
+from exporter.reading.lists import discover, read_list
+from exporter.reading.targets import read
+
+__all__ = ["Reading", "delivered", "perform", "submit"]
+
+
+def perform(reading: Reading, job: ReadJob) -> None:
+    """Make the poll of a job, and commit and show what it brings."""
+    match job.poll:
+        case PollTarget(target):
+            read(reading, job, target)
+        case PollList(_, name):
+            read_list(reading, job, name)
+        case Discover():
+            discover(reading, job)

@@ -1,0 +1,299 @@
+"""The sources as they are read now: which polls are in flight, and how what they bring is committed and shown."""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+
+from exporter.build import Target
+from exporter.errors import (
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Unreachable,
+)
+from exporter.exposition.families import Words
+from exporter.exposition.self_metrics import SelfMetrics
+from exporter.exposition.series_limit import SeriesLimit, TargetView
+from exporter.history.window import History, Rules, aged
+from exporter.http.fetch import RequestStats
+from exporter.polling import rate_limit, results, schedule
+from exporter.polling.candidates import candidates, covers
+from exporter.polling.in_flight import InFlight
+from exporter.polling.polls import EVERYTHING, Discover, Poll, PollList, PollTarget, Scope
+from exporter.polling.rate_limit import TokenBucket
+from exporter.polling.results import Line, Times
+from exporter.polling.schedule import Candidate
+from exporter.polling.state import Asked, Budget, Health, Source, TargetState, digest
+from exporter.polling.workers import FairLock
+from exporter.store.contract import Change, Store
+
+log = structlog.get_logger()
+
+TOO_MANY = "429"
+
+
+class ReadJob:
+    """One poll in flight."""
+
+    __slots__ = ("_reading", "ended", "error", "free", "poll", "requests", "round", "scope", "source")
+
+    def __init__(self, reading: "Reading", source: Source, poll: Poll, scope: Scope, *, free: bool) -> None:
+        self._reading = reading
+        self.source = source
+        self.poll = poll
+        self.scope = scope
+        """What the scrape that began it is interested in: what it finds is read only as far as that goes."""
+        self.free = free
+        """A first read, paid from what the server says is left, not from the bucket."""
+        self.round = reading.rounds
+        """The number of the scrape that began it."""
+        self.requests = 0
+        self.ended = False
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Ask, and book the answer."""
+        self._reading.run(self)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Settle what it cost; the poll may be made again."""
+        self.ended, self.error = True, error
+        self._reading.done(self)
+
+
+@dataclass(slots=True)
+class Reading:
+    """The sources as they are read now. `lock` guards all of it but the store."""
+
+    store: Store
+    self_metrics: SelfMetrics
+    clock: Callable[[], float]
+    lock: threading.RLock
+    times: Callable[[], Times]
+    """The moment, and the configured pauses."""
+    perform: Callable[["Reading", ReadJob], None]
+    """Makes the poll of a job, and commits and shows what it brings."""
+    rules: Rules = field(default_factory=Rules)
+    shown: SeriesLimit = field(init=False)
+    sources: dict[str, Source] = field(default_factory=dict)
+    in_flight: InFlight = field(default_factory=InFlight)
+    closed: bool = False
+    rounds: int = 0
+    """How many scrapes began jobs."""
+    fair: FairLock = field(init=False)
+    """The lock, for workers."""
+
+    def __post_init__(self) -> None:
+        self.fair = FairLock(self.lock)
+
+    # What is due
+
+    def begin(self, scope: Scope = EVERYTHING) -> None:
+        """Poll what is due of the scope."""
+        with self.lock:
+            now = self.clock()
+            self.rounds += 1
+            for source in self.sources.values():
+                source.reader.workers.reap()
+            changing = [
+                (source, target)
+                for source in self.sources.values()
+                for target, state in source.targets.items()
+                if now >= state.digest.cut_at
+            ]
+            changing += [(self.sources[target.source], target) for target in self.shown.outdated()]
+            budgets = {id(source.budget): source.budget for source in self.sources.values()}
+            jobs = [job for budget in budgets.values() for job in self.due(budget, scope)]
+        for source, target in changing:
+            self.commit(source, target, partial(aged, rules=self.rules, now=now), show=True)
+        submit(jobs)
+
+    def due(self, budget: Budget, scope: Scope) -> list[ReadJob]:
+        """Jobs for what is due of the sources that share a budget. The caller holds the lock, and submits them."""
+        times = self.times()
+        budget.update(lambda bucket: rate_limit.refilled(bucket, times.now))
+        sources = [source for source in self.sources.values() if source.budget is budget]
+        self._log_end_of_rest(budget, sources, times.now)
+        possible = (
+            candidate
+            for source in sources
+            for candidate in candidates(source, times.refresh, times.now)
+            if candidate.poll not in self.in_flight and covers(source, scope, candidate.poll)
+        )
+        return self.jobs(schedule.plan(possible, budget.bucket, times.now), scope)
+
+    def jobs(self, chosen: Iterable[Candidate], scope: Scope) -> list[ReadJob]:
+        """Jobs for these polls, in flight from now on. The caller holds the lock, and submits them."""
+        jobs = []
+        for candidate in chosen:
+            source = self.sources[candidate.poll.source]
+            free = schedule.free(candidate, source.budget.bucket, self.clock())
+            source.budget.update(partial(schedule.pledged, free=free))
+            job = ReadJob(self, source, candidate.poll, scope, free=free)
+            self.in_flight.begin(candidate.poll, job)
+            jobs.append(job)
+        return jobs
+
+    # Jobs
+
+    def run(self, job: ReadJob) -> None:
+        """Ask, commit and show; whatever goes wrong reaches no scrape."""
+        with self.fair:
+            if not self.wanted(job) or self.clock() < job.source.budget.bucket.resting_until:
+                return  # a reload or a rest began while this was queued
+        try:
+            self.perform(self, job)
+        except Exception as error:  # noqa: BLE001  # the boundary of a poll
+            with self.fair:
+                if self.wanted(job):
+                    self._failed(job, error)
+                    if isinstance(error, RateLimited):
+                        self._rest(job.source, error)
+
+    def done(self, job: ReadJob) -> None:
+        """Settle what the job cost; its poll may be made again."""
+        with self.fair:
+            self.self_metrics.version += 1
+            if self.in_flight.end(job.poll, job) and isinstance(job.error, Exception):
+                self._failed(job, Unreachable(str(job.error)))
+            job.source.budget.update(partial(schedule.settled, requests=job.requests, free=job.free))
+
+    def wanted(self, job: ReadJob) -> bool:
+        """Whether the answer is of use: the job was not abandoned, and its source is read by the same settings."""
+        return not job.ended and not self.closed and self.sources.get(job.source.name) is job.source
+
+    def _failed(self, job: ReadJob, error: Exception) -> None:
+        source, times = job.source, self.times()
+        if not isinstance(error, Forbidden) or source.state.answered is None:  # a right to this target may be missing
+            source.state.note(job.round, answered=isinstance(error, RateLimited | NotFound))
+        match job.poll:
+            case PollTarget(target):
+                state = source.targets.get(target)
+                if state is not None:
+                    log_failure("read failed", target.address, error)
+                    state.polling, health = results.after_failed_read(state, error, times)
+                    self.show_health(source, state, health)
+            case PollList(_, name):
+                log_failure("list failed", f"{source.name}/{name}", error)
+                source.state.lists[name] = times.later(source.state.lists.get(name, Asked()), error)
+                for state in list(source.listed(name)):
+                    self.show_health(source, state, results.down(state.health, error))
+            case Discover():
+                log_failure("discovery failed", source.name, error)
+                source.state.discovery = results.after_failed_discovery(source.state.discovery, error, times)
+
+    # Reads
+
+    # Committing and showing
+
+    def committed(self, source: Source, target: Target, change: Change) -> History:
+        """Commit a change, unless the source is read by other settings by now, or the target is gone."""
+
+        def unless_late(history: History) -> History:
+            late = self.sources.get(source.name) is not source or target not in source.targets
+            return history if late else change(history)
+
+        return self.store.update(target, unless_late)
+
+    def current(self, source: Source, state: TargetState, now: float) -> None:
+        """Note that the target is as it is shown: only the time of its refresh changes, unless it was down."""
+        history = None if state.health.up else self.store.read(state.target)
+        with self.fair:
+            if source.targets.get(state.target) is state:
+                self.show(source, state, results.current(state.health, now), history, anew=False)
+
+    def commit(
+        self, source: Source, target: Target, change: Change, *, current: bool = False, show: bool = False
+    ) -> None:
+        """Commit a change and show it; `current`: the target is known to be as it is shown."""
+        now = self.clock()
+        history = self.committed(source, target, change)
+        with self.fair:
+            state = source.targets.get(target)
+            if state is None or history.version < state.digest.version:
+                return  # it is gone, or something newer was committed meanwhile
+            anew = show or history.version != state.digest.version
+            state.digest = digest(history, now - source.state.skew, state.digest)
+            health = results.current(state.health, now) if current else state.health
+            self.show(source, state, health, history, anew=anew)
+
+    def show(self, source: Source, state: TargetState, health: Health, history: History | None, *, anew: bool) -> None:
+        """Show the target as it is now: all of it where it changed, else when it was refreshed."""
+        before, state.health = state.health, health
+        if before.up is False and health.up:
+            log.info("read again", target=state.target.address)
+        if anew or before.up is not health.up:
+            self.shown.show(self.view(source, state, history or self.store.read(state.target)))
+        if health.refreshed_at is not None:
+            self.shown.refreshed(state.target, health.refreshed_at)
+
+    def show_health(self, source: Source, state: TargetState, health: Health) -> None:
+        """Show the target with another health."""
+        state.health = health
+        self.shown.show(self.view(source, state, self.store.read(state.target)))
+
+    def view(self, source: Source, state: TargetState, history: History) -> TargetView:
+        """All that is shown of a target."""
+        health, settings = state.health, source.reader.settings
+        provider, target = source.provider, state.target
+        words = Words(provider.vocabulary, partial(provider.page_of, target), partial(provider.page_of_run, target))
+        return TargetView(target, history, health.up, health.errors, settings.provider, settings.url, words)
+
+    # The allowance
+
+    def observed(self, source: Source, seen: RequestStats) -> None:
+        """Keep what an answer says of the allowance and of the server's clock."""
+        reported = rate_limit.allowance_of(seen.headers, source.provider.limit_headers, seen.at)
+
+        def change(bucket: TokenBucket) -> TokenBucket:
+            bucket = rate_limit.with_allowance(bucket, reported)
+            # What was in flight when a rest began ends no row of refusals.
+            refused = seen.code == TOO_MANY or seen.at < bucket.resting_until
+            return bucket if refused else rate_limit.after_answer(bucket)
+
+        with self.fair:
+            source.budget.update(change)
+            source.state.skew = rate_limit.skew_of(seen.headers, seen.at)
+
+    def _rest(self, source: Source, error: RateLimited) -> None:
+        """Let the budget rest after a 429, and say so once."""
+        now, budget = self.clock(), source.budget
+        budget.update(lambda bucket: rate_limit.after_429(bucket, error.retry_after, now))
+        if not budget.rest_logged:
+            budget.rest_logged = True
+            seconds = round(budget.bucket.resting_until - now)
+            log.warning("the allowance is used up: the source rests", source=source.name, seconds=seconds)
+
+    def _log_end_of_rest(self, budget: Budget, sources: list[Source], now: float) -> None:
+        """Say once that the sources no longer rest, when something was answered again."""
+        if budget.rest_logged and not budget.bucket.rests and now >= budget.bucket.resting_until:
+            budget.rest_logged = False
+            for source in sources:
+                log.info("the source no longer rests", source=source.name)
+
+
+def submit(jobs: list[ReadJob]) -> None:
+    """Let the jobs run, and empty the list. The caller does not hold the lock."""
+    begun, jobs[:] = list(jobs), []
+    for job in begun:
+        job.source.reader.workers.submit(job)
+
+
+def log_failure(what: str, which: str, error: Exception) -> None:
+    """Log why something could not be read; a 429 is logged by the rest that it begins."""
+    if isinstance(error, RateLimited):
+        return
+    reason = getattr(error, "reason", None)
+    if reason is not None:
+        log.warning(what, of=which, reason=reason, error=str(error))
+    else:
+        log.error(what, of=which, reason="unexpected", exc_info=error)
+
+
+def log_lines(lines: Iterable[Line]) -> None:
+    """Write lines to the log."""
+    for line in lines:
+        getattr(log, line.level)(line.event, **line.fields)
