@@ -6,6 +6,7 @@ Mostly healthy, at different rates and durations, and one of each kind of troubl
 `job/platform/seed-data` has never built.
 """
 
+from exporter.simulator.definition import NEVER
 from exporter.simulator.limit import Limit
 from exporter.simulator.world import (
     AUDIT,
@@ -15,7 +16,6 @@ from exporter.simulator.world import (
     E2E,
     HOUR,
     LINT,
-    NEVER,
     PIPELINES,
     STAGING,
     UNIT,

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from exporter.simulator.definition import NEVER
+
 STARTED = frozenset({"STARTING", "CLONING", "BUILDING", "UPLOADING", "running"})
 ENDED = frozenset({"SUCCESS", "FAILURE", "CRASHED", "ABORTED", "SUBMISSION_FAILURE", "success", "failed", "canceled"})
 """The words that end a build. GitLab's `skipped` is none: such a job has no end and can come to life."""
@@ -45,7 +47,17 @@ class Plan:
     pushed: float = 0.0
     """When the run was set off, epoch seconds."""
     again: bool = False
-    """Another attempt at an earlier build of the same commit and name."""
+    """Northflank: another attempt at an earlier build of the same commit and name."""
+    retried: float = NEVER
+    """GitLab: when a newer attempt took its place, epoch seconds."""
+    bridge: bool = False
+    """GitLab: a trigger job, which is in no list of jobs."""
+    when: str = "on_success"
+    """GitLab: `manual`, `delayed` and so on."""
+    coverage: float | None = None
+    """GitLab: per cent, shown once it succeeded."""
+    family: int = 0
+    """GitLab: the number of the pipeline that is no child, of which it or its parent is."""
 
     @property
     def created(self) -> float:
