@@ -15,6 +15,7 @@ from itertools import count
 from typing import TypeVar
 
 from exporter.simulator.definition import NEVER, Action, Definition, Job, Key
+from exporter.simulator.plan import append
 from exporter.simulator.status import COMPLETED, composite, composite_of_needs, counted_as, moved
 
 CANCELABLE = frozenset({
@@ -92,6 +93,11 @@ class Course:
         """The newest."""
         return self.line[-1][1]
 
+    @property
+    def complete_at(self) -> float:
+        """When all of its jobs have been created; epoch seconds."""
+        return self.created + self.definition.spacing * max(0, len(self.definition.jobs) - 1)
+
     def add(self, attempt: Attempt) -> None:
         """Takes the attempt in, in the place of an earlier one at the same job."""
         earlier = self.current.get(attempt.job.name)
@@ -108,7 +114,7 @@ class Course:
         counted = self.counted[attempt.job.stage]
         counted[attempt.counts_as] -= stands
         attempt.turn += 1
-        _append(attempt.line, status, at)
+        append(attempt.line, status, at)
         counted[attempt.counts_as] += stands
 
     def before(self, stage: str) -> str:
@@ -165,9 +171,9 @@ class Player:
         course = Course(key, definition, at, bridge)
         self.courses.append(course)
         for place, job in enumerate(definition.jobs):
-            course.add(Attempt(course, job, 0, at + place * definition.spacing))
+            course.add(Attempt(course, job, 0, at + definition.spacing * place))
         if definition.jobs:
-            self._wake(course, max(at, course.attempts[-1].created))
+            self._wake(course, course.complete_at)
         return course
 
     def _wake(self, course: Course, at: float) -> None:
@@ -186,7 +192,7 @@ class Player:
                     self._take_up(attempt, before, at)
         status = moved(course.status, course.composite)
         if status != course.status:
-            _append(course.line, status, at)
+            append(course.line, status, at)
             bridge = course.bridge
             if status in COMPLETED and bridge is not None and bridge.job.depend:
                 self._later(at + self._definition.lag, lambda at: self._inherit(bridge, course, at))
@@ -250,15 +256,13 @@ class Player:
             self._move(bridge, end, at)
 
     def _act(self, action: Action, at: float) -> None:
-        course = next((course for course in self.courses if course.key == action.key), None)
-        attempt = course.current.get(action.job or "") if course else None
-        if course is None or (action.job is not None and attempt is None):
-            self.refused.append(action)
-            return
-        if attempt is None:
-            done = self._cancel_all(course, at) if action.what == "cancel" else self._retry_all(course, at)
-        else:
+        course = next((one for one in self.courses if one.key == action.key and one.complete_at <= at), None)
+        attempt = course.current.get(action.job) if course and action.job else None
+        done = False
+        if attempt is not None:
             done = {"play": self._play, "retry": self._retry, "cancel": self._cancel}[action.what](attempt, at)
+        elif course is not None and action.job is None and action.what != "play":
+            done = self._cancel_all(course, at) if action.what == "cancel" else self._retry_all(course, at)
         if not done:
             self.refused.append(action)
 
@@ -280,6 +284,8 @@ class Player:
 
     def _retry_all(self, course: Course, at: float) -> bool:
         failed = [attempt for attempt in course.current.values() if attempt.status in ("failed", "canceled")]
+        if not failed:
+            return False
         for attempt in failed:
             course.add(self._next(attempt, at))
         for attempt in course.current.values():
@@ -287,7 +293,7 @@ class Player:
                 self._move(attempt, "created", at)
         self._process(course, at)
         self._reset_bridge(course, at)
-        return bool(failed)
+        return True
 
     def _next(self, attempt: Attempt, at: float) -> Attempt:
         following = Attempt(attempt.pipeline, attempt.job, attempt.nth + 1, at)
@@ -320,14 +326,6 @@ class Player:
         for attempt in live:
             self._cancel(attempt, at)
         return bool(live)
-
-
-def _append(line: list[tuple[float, str]], status: str, at: float) -> None:
-    """At one moment only the last status is seen; the first moment stays."""
-    if line[-1][0] == at:
-        line.pop()
-    if not line or line[-1][1] != status:
-        line.append((at, status))
 
 
 def _at(values: T | tuple[T, ...], nth: int) -> T:

@@ -112,10 +112,11 @@ class _Check:
             text = f"Field '{selection.name}' is missing required arguments: {', '.join(missing)}"
             yield Fault(text, place, path, {"code": "missingRequiredArguments", "name": selection.name})
         if (known.type in SCALARS) == bool(selection.fields):
+            given = f"(field '{selection.name}' returns {known.type})"
             text = (
-                f"Selections can't be made on scalars (field '{selection.name}' returns {known.type})"
+                f"Selections can't be made on scalars {given}"
                 if selection.fields
-                else f"Field must have selections (field '{selection.name}' returns {known.type} but has no selections.)"
+                else f"Field must have selections {given}"
             )
             yield Fault(text, place, path, {"code": "selectionMismatch", "nodeName": selection.name})
             return

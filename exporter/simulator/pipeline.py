@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from exporter.simulator.course import Attempt, Course
 from exporter.simulator.definition import Action, Key
-from exporter.simulator.plan import Plan, Steps
+from exporter.simulator.plan import Plan, Steps, append
 from exporter.simulator.status import COMPLETED, moved, statuses
 
 INVALID = "jobs config should contain at least one visible job"
@@ -104,8 +104,7 @@ def status_steps(jobs: Sequence[Plan], created: float) -> Steps:
     for now in sorted({at for job in jobs for at, _ in job.steps}):
         some = (job for job in jobs if job.created <= now < job.retried)
         status = moved(steps[-1][1], statuses((job.at(now).status, job.allow_failure) for job in some))
-        if status != steps[-1][1]:
-            steps.append((max(now, created), status))
+        append(steps, status, max(now, created))
     return tuple(steps)
 
 

@@ -81,6 +81,14 @@ class Plan:
         return replace(self, steps=cut(self.steps, at, status))
 
 
+def append(line: list[tuple[float, str]], status: str, at: float) -> None:
+    """Moves to `status` at `at`. Of what comes at one moment only the last is seen, but the first moment stays."""
+    if line[-1][0] == at:
+        line.pop()
+    if not line or line[-1][1] != status:
+        line.append((at, status))
+
+
 def cut(steps: Iterable[tuple[float, str]], at: float, status: str) -> Steps:
     """The steps before `at`, and `status` from then on."""
     return (*(step for step in steps if step[0] < at), (at, status))

@@ -12,7 +12,7 @@
     )
     run.retry("unit", at=1600.0)
     run.play("production", at=9000.0)
-    run.child("tests").cancel(at=1050.0)
+    run.child("tests").cancel(at=1120.0)
 
     run.status(1200.0)                                     # "failed"
     run.updated_at(1200.0)                                 # since when it is: the moment at which the status moved
@@ -86,7 +86,10 @@ class ScriptedPipeline:
     @property
     def record(self) -> Pipeline:
         """As it will have gone. Raises LookupError for a child that is never made."""
-        return next(one for one in self._script.family_of(self._root) if one.key == self._key)
+        found = [one for one in self._script.family_of(self._root) if one.key == self._key]
+        if not found:
+            raise LookupError(f"There is never a child pipeline {self._key}")
+        return found[0]
 
     @property
     def id(self) -> int:
