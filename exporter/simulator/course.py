@@ -7,7 +7,6 @@ jobs that are `created`, by the status of all stages before, and then moves the 
 `reset_skipped_jobs_service.rb`, `cancel_pipeline_service.rb` and `app/models/ci/bridge.rb` (GitLab 17).
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
@@ -34,17 +33,26 @@ STARTS_AFTER = {
 """By a job's `when`: what the stages before must have come to; at any other completed status it is skipped."""
 NO_CHILD = "downstream_pipeline_creation_failed"
 T = TypeVar("T", str, float)
+Happen = Callable[[float], object]
 
 
 class Attempt:
     """One attempt at a job, and how far it got."""
 
-    __slots__ = ("at_once", "child", "job", "line", "nth", "pipeline", "reason", "retried", "turn")
+    __slots__ = (
+        "at_once", "child", "counts_as", "job", "line", "may_fail", "nth", "pipeline", "reason", "retried", "status",
+        "turn",
+    )  # fmt: skip
 
     def __init__(self, pipeline: "Course", job: Job, nth: int, created: float) -> None:
         self.pipeline, self.job, self.nth = pipeline, job, nth
         self.line: list[tuple[float, str]] = [(created, "created")]
         """Its statuses, each with the moment from which it holds."""
+        self.may_fail = job.may_fail
+        self.status = "created"
+        """The newest."""
+        self.counts_as = "created"
+        """What it counts as in the status of its pipeline."""
         self.retried = NEVER
         """When a newer attempt took its place."""
         self.child: Course | None = None
@@ -59,15 +67,11 @@ class Attempt:
         """Epoch seconds."""
         return self.line[0][0]
 
-    @property
-    def status(self) -> str:
-        """The newest."""
-        return self.line[-1][1]
-
-    @property
-    def counts_as(self) -> str:
-        """What it counts as in the status of its pipeline."""
-        return counted_as(self.status, allow_failure=self.job.may_fail)
+    def move(self, status: str, at: float) -> None:
+        """Takes a status."""
+        append(self.line, status, at)
+        self.status, self.counts_as = status, counted_as(status, allow_failure=self.may_fail)
+        self.turn += 1
 
 
 class Course:
@@ -81,8 +85,8 @@ class Course:
         self.current: dict[str, Attempt] = {}
         """The newest attempt at each job, by its name."""
         self.stages = list(dict.fromkeys(job.stage for job in definition.jobs))
-        self.counted = {stage: Counter[str]() for stage in self.stages}
-        """What the newest attempts count as, by stage."""
+        self.counted: dict[str, dict[str, int]] = {stage: {} for stage in self.stages}
+        """How many of the newest attempts count as what, by stage; what none counts as is not there."""
         self.needing = {job.stage for job in definition.jobs if job.needs is not None}
         """Stages with jobs that do not wait for the stages before."""
         self.woken = False
@@ -102,29 +106,28 @@ class Course:
         """Takes the attempt in, in the place of an earlier one at the same job."""
         earlier = self.current.get(attempt.job.name)
         if earlier is not None:
+            self._count(earlier, -1)
             earlier.retried = attempt.created
-            self.counted[attempt.job.stage][earlier.counts_as] -= 1
         self.attempts.append(attempt)
         self.current[attempt.job.name] = attempt
-        self.counted[attempt.job.stage][attempt.counts_as] += 1
+        self._count(attempt, 1)
 
     def put(self, attempt: Attempt, status: str, at: float) -> None:
         """Moves an attempt of its own."""
-        stands = attempt.retried == NEVER
-        counted = self.counted[attempt.job.stage]
-        counted[attempt.counts_as] -= stands
-        attempt.turn += 1
-        append(attempt.line, status, at)
-        counted[attempt.counts_as] += stands
+        self._count(attempt, -1)
+        attempt.move(status, at)
+        self._count(attempt, 1)
 
-    def before(self, stage: str) -> str:
-        """The composite status of all earlier stages."""
-        earlier = self.stages[: self.stages.index(stage)]
-        return composite({word for one in earlier for word, number in self.counted[one].items() if number})
+    def _count(self, attempt: Attempt, number: int) -> None:
+        if attempt.retried == NEVER:
+            counted, word = self.counted[attempt.job.stage], attempt.counts_as
+            counted[word] = counted.get(word, 0) + number
+            if not counted[word]:
+                del counted[word]
 
     def needed(self, names: Iterable[str]) -> str:
         """The composite status of these jobs."""
-        return composite_of_needs({self.current[name].counts_as for name in names if name in self.current})
+        return composite_of_needs(frozenset(self.current[name].counts_as for name in names if name in self.current))
 
     def after(self, attempt: Attempt) -> Iterator[Attempt]:
         """The newest attempts at the jobs of later stages, and at those that need this one."""
@@ -134,11 +137,6 @@ class Course:
             if other.job.stage in later or names & set(other.job.needs or ()):
                 names.add(other.job.name)
                 yield other
-
-    @property
-    def composite(self) -> str:
-        """The composite status of the newest attempts at all jobs."""
-        return composite({word for counted in self.counted.values() for word, number in counted.items() if number})
 
 
 def play_out(definition: Definition, created: float, actions: Iterable[Action] = ()) -> list[Course]:
@@ -154,7 +152,7 @@ class Player:
         self.refused: list[Action] = []
         self._definition = definition
         self._order = count()
-        self._coming: list[tuple[float, bool, int, Callable[[float], object]]] = []
+        self._coming: list[tuple[float, bool, int, Happen]] = []
         self._create((), definition, created, None)
         for action in actions:
             self._later(action.at, partial(self._act, action), by_hand=True)
@@ -162,7 +160,7 @@ class Player:
             at, _, _, happen = heappop(self._coming)
             happen(at)
 
-    def _later(self, at: float, happen: Callable[[float], object], *, by_hand: bool = False) -> None:
+    def _later(self, at: float, happen: Happen, *, by_hand: bool = False) -> None:
         """Of what comes at one moment, people come last: they saw what else there was."""
         if at < NEVER:
             heappush(self._coming, (at, by_hand, next(self._order), happen))
@@ -184,13 +182,18 @@ class Player:
 
     def _process(self, course: Course, at: float) -> None:
         course.woken = False
+        counted: set[str] = set()  # what the jobs of all stages so far count as
         for stage in course.stages:
-            before = course.before(stage) if course.counted[stage]["created"] else ""
-            if before in COMPLETED or (before and stage in course.needing):
-                created = [one for one in course.current.values() if one.job.stage == stage and one.status == "created"]
-                for attempt in created:
-                    self._take_up(attempt, before, at)
-        status = moved(course.status, course.composite)
+            if "created" in course.counted[stage]:
+                before = composite(frozenset(counted))
+                if before in COMPLETED or stage in course.needing:
+                    some = [
+                        one for one in course.current.values() if one.job.stage == stage and one.status == "created"
+                    ]
+                    for attempt in some:
+                        self._take_up(attempt, before, at)
+            counted.update(course.counted[stage])
+        status = moved(course.status, composite(frozenset(counted)))
         if status != course.status:
             append(course.line, status, at)
             bridge = course.bridge
@@ -217,7 +220,7 @@ class Player:
         self._wake(attempt.pipeline, at)
         job, nth, turn = attempt.job, attempt.nth, attempt.turn
 
-        def plan(seconds: float, happen: Callable[[float], object]) -> None:
+        def plan(seconds: float, happen: Happen) -> None:
             """Only if it does not move before."""
             self._later(at + seconds, lambda at: happen(at) if attempt.turn == turn else None)
 

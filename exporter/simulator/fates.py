@@ -91,18 +91,21 @@ def _automatic(steps: Iterable[Step]) -> Iterator[Step]:
 
 
 def _job(step: Step, run: Run, habits: Habits, culprit: str, dice: Random) -> Job:
-    job = Job(step.name, step.stage, queues=about(5.0, dice), allow_failure=step.allow_failure)
     if step.child:
         child = tuple(_job(one, run, habits, culprit, dice) for one in step.child)
-        return replace(job, queues=0.5, lasts=1.0, children=(child,), depend=True)
-    last = about(step.median * habits.median / REFERENCE, dice)
-    job = replace(job, lasts=last, coverage=81.4 if step.name == "unit" else None)
+        return Job(step.name, step.stage, queues=0.5, lasts=1.0, children=(child,), depend=True)
+    queues, lasts = about(5.0, dice), about(step.median * habits.median / REFERENCE, dice)
     if step.manual:
         low, high = map(math.log, PLAYED_WITHIN)
         played = math.exp(dice.uniform(low, high)) if dice.random() < habits.plays else None
-        return replace(job, when="manual", played_after=played)
-    if step.delayed:
-        job = replace(job, when="delayed", start_in=step.delayed)
+        return Job(
+            step.name, step.stage, "success", lasts, queues, "manual",
+            allow_failure=step.allow_failure, played_after=played,
+        )  # fmt: skip
+    job = Job(
+        step.name, step.stage, "success", lasts, queues, "delayed" if step.delayed else "on_success", step.delayed,
+        step.allow_failure, coverage=81.4 if step.name == "unit" else None,
+    )  # fmt: skip
     if step.name != culprit and not (step.allow_failure and dice.random() < 0.25):  # noqa: PLR2004
         return job
     return _failing(job, step, run, habits, dice)

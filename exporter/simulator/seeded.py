@@ -83,7 +83,8 @@ class Seeded:
         overlays = self._overlays
         add(self._changed())
         for span in range(int(now // SPAN), self._spans.first - 1, -1):
-            add(one for one in self._spans.pipelines(self.project, span) if one.family not in overlays)
+            if self._spans.settled(self.project, span) >= since:
+                add(one for one in self._spans.pipelines(self.project, span) if one.family not in overlays)
             latest = span * SPAN + STIRRING  # that anything of an earlier span can have moved
             if latest < since:
                 break

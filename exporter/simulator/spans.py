@@ -94,6 +94,7 @@ class Spans:
         self.begun = lru_cache(SPANS_KEPT)(self._begin)
         self.plans = lru_cache(SPANS_KEPT)(self._place)
         self.pipelines = lru_cache(SPANS_KEPT)(self._place_pipelines)
+        self.settled = lru_cache(SPANS_KEPT)(self._settle)
 
     def scheme(self, project: GitLabProject) -> Scheme:
         """How its numbers are made."""
@@ -144,6 +145,10 @@ class Spans:
         some = (pipeline for family in self._lately(project, span) for pipeline in family)
         placed = [pipeline for pipeline in some if scheme.span(pipeline.number) == span]
         return tuple(sorted(placed, key=lambda pipeline: pipeline.number, reverse=True))
+
+    def _settle(self, project: GitLabProject, span: int) -> float:
+        """When the last of the pipelines with numbers in `span` moves last, epoch seconds."""
+        return max((pipeline.steps[-1][0] for pipeline in self.pipelines(project, span)), default=0.0)
 
 
 def head_of(run: Run) -> Head:

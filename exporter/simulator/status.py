@@ -4,7 +4,8 @@ The rules and their order are those of `lib/gitlab/ci/status/composite.rb`, and 
 of the state machine in `app/models/ci/pipeline.rb` (GitLab 17).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from functools import lru_cache
 
 COMPLETED = frozenset({"success", "failed", "canceled", "skipped"})
 """The next stage begins, or is skipped, once the stages before it have come to one of these."""
@@ -43,20 +44,20 @@ def counted_as(status: str, *, allow_failure: bool) -> str:
     return IGNORED if allow_failure and status == "manual" else status
 
 
-def composite(counted: Collection[str]) -> str:
+@lru_cache(maxsize=1 << 12)
+def composite(counted: frozenset[str]) -> str:
     """The status of jobs that count as these; `success` where there are none, as GitLab processes it."""
-    words = frozenset(counted)
-    if not words:
+    if not counted:
         return "success"
     for status, only in _NOTHING_ELSE:
-        if words <= only:
+        if counted <= only:
             return status
-    return next((status for status, some in _ANY if words & some), "failed")
+    return next((status for status, some in _ANY if counted & some), "failed")
 
 
-def composite_of_needs(counted: Collection[str]) -> str:
+def composite_of_needs(counted: frozenset[str]) -> str:
     """The same for the jobs that a job `needs`: where one of them did not run, it is skipped."""
-    return "skipped" if {"skipped", IGNORED} & frozenset(counted) else composite(counted)
+    return "skipped" if {"skipped", IGNORED} & counted else composite(counted)
 
 
 def moved(status: str, jobs: str) -> str:
@@ -73,4 +74,4 @@ def moved(status: str, jobs: str) -> str:
 
 def statuses(jobs: Iterable[tuple[str, bool]]) -> str:
     """The composite status of `(status, allow_failure)` of the newest attempts."""
-    return composite({counted_as(status, allow_failure=allow_failure) for status, allow_failure in jobs})
+    return composite(frozenset(counted_as(status, allow_failure=allow_failure) for status, allow_failure in jobs))
