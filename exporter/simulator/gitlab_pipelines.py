@@ -121,7 +121,8 @@ def _newest_of_refs(builds: Builds, fitting: Iterable[Pipeline], asked: Filter, 
     """The newest of each tag, or of each branch that is still there."""
     seen: set[str] = set()
     for one in fitting:
-        there = one.head.tag if asked.scope == "tags" else not one.head.tag and builds.branch(one.head.ref, now)
+        branch = one.head.branch
+        there = one.head.tag if asked.scope == "tags" else branch is not None and builds.branch(branch, now)
         if there and one.head.ref not in seen:
             seen.add(one.head.ref)
             yield one

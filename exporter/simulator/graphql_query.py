@@ -14,7 +14,7 @@ import orjson
 TOKEN = re.compile(
     r'(?P<skip>[\s,\ufeff]+|\#[^\n]*)|(?P<text>"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\\n]|\\.)*")'
     r"|(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>\.\.\.|[!$():=@\[\]{}|&])",
-    re.DOTALL,
+    re.DOTALL | re.ASCII,
 )
 MATCHING = {"[": "]", "(": ")", "{": "}"}
 

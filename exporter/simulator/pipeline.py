@@ -29,6 +29,11 @@ class Head:
     pushed: float = 0.0
     """Epoch seconds."""
 
+    @property
+    def branch(self) -> str | None:
+        """The branch that it is of, if any."""
+        return None if self.tag or self.pull_request is not None else self.ref
+
 
 class State(NamedTuple):
     """How a pipeline stands at some time."""

@@ -228,7 +228,7 @@ class Script:
         """What the branch is at; None where there is none of that name."""
         gone = max((at for at, one in self._gone if one == name and at <= now), default=float("-inf"))
         for one in self.pipelines(now):
-            if one.head.ref == name and not one.head.tag and one.created > gone and one.source != CHILD:
+            if one.head.branch == name and one.created > gone and one.source != CHILD:
                 return one.head
         default = name == self.project.habits.default and gone == float("-inf")
         return Head("0" * 40, name) if default else None

@@ -104,7 +104,7 @@ class Seeded:
         gone = max((self._spans.start + at for one, at in self.project.gone if one == name), default=float("-inf"))
         gone = gone if gone <= now else float("-inf")
         some = takewhile(lambda one: one.created > max(gone, now - BRANCH_KEPT), self.pipelines(now))
-        found = next((one.head for one in some if one.head.ref == name and not one.head.tag), None)
+        found = next((one.head for one in some if one.head.branch == name), None)
         return found or (Head("0" * 40, name) if name == self.project.habits.default else None)
 
     def family(self, pipeline: Pipeline) -> Family:
