@@ -3,9 +3,11 @@
 Mostly healthy, at different rates and durations, and one of each kind of trouble:
 `service/platform/auth` is flaky, `service/shop/checkout` has a default branch that broke six hours ago,
 `service/shop/search` has a build that hangs since four hours, `service/platform/docs` was built last nine days ago, and
-`job/platform/seed-data` has never built.
+`job/platform/seed-data` has never built. Of GitLab, `harbour/mobile-app` has child pipelines, `harbour/infra/terraform`
+a gate that somebody plays sooner or later, `harbour/infra/runner-images` a nightly schedule.
 """
 
+from exporter.simulator.definition import NEVER
 from exporter.simulator.limit import Limit
 from exporter.simulator.world import (
     AUDIT,
@@ -15,7 +17,6 @@ from exporter.simulator.world import (
     E2E,
     HOUR,
     LINT,
-    NEVER,
     PIPELINES,
     STAGING,
     UNIT,
@@ -29,6 +30,9 @@ from exporter.simulator.world import (
 )
 
 NO_BUILDS = Habits(0.0)
+APPLY = Step("deploy", "apply", 60.0, manual=True)
+SMOKE = Step("verify", "smoke", 45.0, delayed=120.0)
+DEVICES = Step("test", "devices", 0.0, child=(Step("test", "android", 260.0), Step("test", "ios", 340.0)))
 DEMO_LIMIT = Limit(2000, HOUR)
 """What each provider of the demo allows: more than it needs, so that what is left can be seen."""
 
@@ -84,16 +88,24 @@ def _gitlab() -> tuple[GitLabProject, ...]:
     apps = (
         (
             "harbour/storefront",
-            (BUILD, UNIT, E2E, LINT, AUDIT, STAGING, DEPLOY),
-            Habits(4.0, 180.0, failure=0.1, flaky=0.5),
+            (BUILD, UNIT, E2E, LINT, AUDIT, STAGING, DEPLOY, SMOKE),
+            Habits(4.0, 180.0, failure=0.1, flaky=0.5, plays=0.4),
         ),
         (
             "harbour/mobile-app",
-            (BUILD, UNIT, Step("test", "screenshots", 520.0), LINT),
+            (BUILD, UNIT, Step("test", "screenshots", 520.0), LINT, DEVICES),
             Habits(1.5, 240.0, failure=0.15),
         ),
-        ("harbour/infra/terraform", (LINT, Step("test", "plan", 70.0), DEPLOY), Habits(2.0, 120.0, failure=0.04)),
-        ("harbour/infra/runner-images", PIPELINES[3], Habits(0.8, 420.0, failure=0.07, default="master")),
+        (
+            "harbour/infra/terraform",
+            (LINT, Step("test", "plan", 70.0), APPLY),
+            Habits(2.0, 120.0, failure=0.04, plays=0.8),
+        ),
+        (
+            "harbour/infra/runner-images",
+            PIPELINES[3],
+            Habits(0.8, 420.0, failure=0.07, default="master", nightly=2.25 * HOUR),
+        ),
         ("legacy/billing", PIPELINES[1], Habits(0.6, 260.0, failure=0.12, default="master")),
         ("legacy/reports", PIPELINES[3], nightly),
     )

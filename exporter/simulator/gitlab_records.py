@@ -1,9 +1,9 @@
 """GitLab's records as JSON: a job of v4, a build of v3, and what surrounds them."""
 
 import hashlib
-from collections.abc import Iterable
 from typing import Any
 
+from exporter.simulator.pipeline import Head, Pipeline
 from exporter.simulator.plan import Plan
 from exporter.simulator.words import iso, iso_or_none
 from exporter.simulator.world import GitLabProject
@@ -27,22 +27,6 @@ TITLES = (
 )
 
 
-def pipeline_status(plans: Iterable[Plan], now: float) -> str:
-    """How a pipeline of these jobs, the newest first, stands; of several attempts at a job the newest counts."""
-    newest: dict[str, Plan] = {}
-    for plan in plans:
-        newest.setdefault(plan.name, plan)
-    words = [(plan.at(now).status, plan.allow_failure) for plan in newest.values()]
-    seen = {word for word, _ in words}
-    if "running" in seen or ("pending" in seen and len(seen) > 1) or ("created" in seen and "success" in seen):
-        return "running"
-    if "pending" in seen:
-        return "pending"
-    if ("failed", False) in words:
-        return "failed"
-    return next((word for word in ("canceled", "success", "created", "manual", "skipped") if word in seen), "success")
-
-
 def project_record(project: GitLabProject, url: str, activity: float) -> dict[str, Any]:
     """A project, as `projects/:id` and `groups/:id/projects` give it."""
     namespace, _, name = project.path.rpartition("/")
@@ -55,7 +39,8 @@ def project_record(project: GitLabProject, url: str, activity: float) -> dict[st
         "path_with_namespace": project.path,
         "created_at": iso(0.0),
         "default_branch": project.habits.default,
-        "tag_list": [],
+        "tag_list": list(project.topics),
+        "topics": list(project.topics),
         "web_url": f"{url}/{project.path}",
         "last_activity_at": iso(activity),
         "namespace": {"name": namespace, "path": namespace.rpartition("/")[2], "kind": "group", "full_path": namespace},
@@ -66,21 +51,84 @@ def project_record(project: GitLabProject, url: str, activity: float) -> dict[st
     }
 
 
-def pipeline_record(project: GitLabProject, plans: list[Plan], now: float, url: str) -> dict[str, Any]:
-    """The pipeline of these jobs, the newest first."""
-    first = plans[-1]
+def pipeline_record(project: GitLabProject, pipeline: Pipeline, now: float, url: str) -> dict[str, Any]:
+    """A pipeline, as the lists and each of its jobs have it."""
+    status, since = pipeline.at(now)
     return {
-        "id": first.run,
-        "iid": first.run % 100_000,
+        "id": pipeline.number,
+        "iid": pipeline.number // 2 % 100_000,
         "project_id": project.id,
-        "sha": first.sha,
-        "ref": first.ref,
-        "status": pipeline_status(plans, now),
-        "source": first.source,
-        "created_at": iso(first.created),
-        "updated_at": iso(max(plan.at(now).since for plan in plans)),
-        "web_url": f"{url}/{project.path}/-/pipelines/{first.run}",
+        "sha": pipeline.head.sha,
+        "ref": pipeline.head.ref,
+        "status": status,
+        "source": pipeline.source,
+        "created_at": iso(pipeline.created),
+        "updated_at": iso(since),
+        "web_url": f"{url}/{project.path}/-/pipelines/{pipeline.number}",
     }
+
+
+def pipeline_details(project: GitLabProject, pipeline: Pipeline, now: float, url: str) -> dict[str, Any]:
+    """A pipeline, asked for by its number."""
+    started, finished = pipeline.started(now), pipeline.finished(now)
+    told = [job.coverage for job in pipeline.jobs_at(now, retried=False) if job.at(now).status == "success"]
+    coverage = [one for one in told if one is not None]
+    user = {name: _user(pipeline.head.sha, url)[name] for name in ("id", "username", "name", "state", "web_url")}
+    return {
+        **pipeline_record(project, pipeline, now, url),
+        "before_sha": parent_of(pipeline.head.sha),
+        "tag": pipeline.head.tag,
+        "yaml_errors": pipeline.yaml_errors,
+        "user": user,
+        "started_at": iso_or_none(started),
+        "finished_at": iso_or_none(finished),
+        "committed_at": None,
+        "duration": None if started is None or finished is None else int(finished - started),
+        "queued_duration": None if started is None else int(started - pipeline.created),
+        "coverage": f"{sum(coverage) / len(coverage):.2f}" if coverage else None,
+        "name": None,
+    }
+
+
+def bridge_record(
+    project: GitLabProject, plan: Plan, pipelines: tuple[dict[str, Any], dict[str, Any] | None], now: float, url: str
+) -> dict[str, Any]:
+    """A trigger job; `pipelines` are its own and the child that it made."""
+    job = job_record(project, plan, pipelines[0], now, url)
+    without = ("artifacts", "artifacts_file", "runner", "runner_manager", "artifacts_expire_at", "tag_list")
+    return {name: value for name, value in job.items() if name not in without} | {"downstream_pipeline": pipelines[1]}
+
+
+def branch_record(project: GitLabProject, name: str, head: Head, url: str) -> dict[str, Any]:
+    """A branch that is there."""
+    default = name == project.habits.default
+    return {
+        "name": name,
+        "commit": commit_record(project, head.sha, head.pushed, url),
+        "merged": False,
+        "protected": default,
+        "developers_can_push": False,
+        "developers_can_merge": False,
+        "can_push": True,
+        "default": default,
+        "web_url": f"{url}/{project.path}/-/tree/{name}",
+    }
+
+
+def trace(plan: Plan, now: float) -> str:
+    """The log of a job, as far as it is written at `now`: a line every ten seconds."""
+    status, _, started, ended = plan.at(now)
+    if started is None:
+        return ""
+    lines = ["Running with gitlab-runner 17.4.0", f"$ make {plan.name}"]
+    lines += [
+        f"{seconds:6d}s {plan.name}: step {seconds // 10}" for seconds in range(0, int((ended or now) - started), 10)
+    ]
+    if status == "success":
+        lines.append("Job succeeded")
+    elif ended is not None:
+        lines.append("ERROR: Job failed: exit code 1" if status == "failed" else "ERROR: Job canceled")
+    return "\n".join([*lines, ""])
 
 
 def job_record(project: GitLabProject, plan: Plan, pipeline: dict[str, Any], now: float, url: str) -> dict[str, Any]:
@@ -96,7 +144,7 @@ def job_record(project: GitLabProject, plan: Plan, pipeline: dict[str, Any], now
         "name": plan.name,
         "ref": plan.ref,
         "tag": plan.tag,
-        "coverage": 81.4 if plan.name == "unit" and status == "success" else None,
+        "coverage": plan.coverage if status == "success" else None,
         "allow_failure": plan.allow_failure,
         "created_at": iso(plan.created),
         "started_at": iso_or_none(started),
@@ -105,7 +153,7 @@ def job_record(project: GitLabProject, plan: Plan, pipeline: dict[str, Any], now
         "duration": None if started is None else round((ended or now) - started, 6),
         "queued_duration": queued,
         "user": _user(plan.sha, url),
-        "commit": commit_record(project, plan, url),
+        "commit": commit_record(project, plan.sha, plan.pushed, url),
         "pipeline": pipeline,
     }
     if status == "failed":
@@ -126,7 +174,7 @@ def job_record(project: GitLabProject, plan: Plan, pipeline: dict[str, Any], now
 def build_record(project: GitLabProject, plan: Plan, now: float, url: str) -> dict[str, Any]:
     """A build of v3."""
     status, _, started, ended = plan.at(now)
-    commit = commit_record(project, plan, url)
+    commit = commit_record(project, plan.sha, plan.pushed, url)
     user = _user(plan.sha, url)
     runner = None if started is None else {name: _runner(plan.number)[name] for name in ("id", "description", "active")}
     names = ("author_email", "author_name", "created_at", "id", "message", "short_id", "title")
@@ -162,17 +210,17 @@ def build_record(project: GitLabProject, plan: Plan, now: float, url: str) -> di
     }  # fmt: skip
 
 
-def commit_record(project: GitLabProject, plan: Plan, url: str) -> dict[str, Any]:
-    """The commit of a build."""
-    name, username = _author(plan.sha)
+def commit_record(project: GitLabProject, sha: str, pushed: float, url: str) -> dict[str, Any]:
+    """A commit that was pushed at some time."""
+    name, username = author(sha)
     # Written some minutes before it was pushed; commits bear an offset where all else bears `Z`.
-    when = iso(plan.pushed - 30 - int(plan.sha[:4], 16) % 900).replace("Z", "+00:00")
-    title = TITLES[int(plan.sha[4:8], 16) % len(TITLES)]
+    when = iso(max(0.0, pushed - 30 - int(sha[:4], 16) % 900)).replace("Z", "+00:00")
+    title = TITLES[int(sha[4:8], 16) % len(TITLES)]
     return {
-        "id": plan.sha,
-        "short_id": plan.sha[:8],
+        "id": sha,
+        "short_id": sha[:8],
         "created_at": when,
-        "parent_ids": [hashlib.sha1(plan.sha.encode(), usedforsecurity=False).hexdigest()],
+        "parent_ids": [parent_of(sha)],
         "title": title,
         "message": f"{title}\n\nIt was asked for twice this week, and the tests say that it holds.\n",
         "author_name": name,
@@ -183,16 +231,22 @@ def commit_record(project: GitLabProject, plan: Plan, url: str) -> dict[str, Any
         "committed_date": when,
         "trailers": {},
         "extended_trailers": {},
-        "web_url": f"{url}/{project.path}/-/commit/{plan.sha}",
+        "web_url": f"{url}/{project.path}/-/commit/{sha}",
     }
 
 
-def _author(sha: str) -> tuple[str, str]:
+def parent_of(sha: str) -> str:
+    """The commit before."""
+    return hashlib.sha1(sha.encode(), usedforsecurity=False).hexdigest()
+
+
+def author(sha: str) -> tuple[str, str]:
+    """Name and user name of who wrote a commit."""
     return AUTHORS[int(sha[8:12], 16) % len(AUTHORS)]
 
 
 def _user(sha: str, url: str) -> dict[str, Any]:
-    name, username = _author(sha)
+    name, username = author(sha)
     return {
         "id": 500 + AUTHORS.index((name, username)),
         "username": username,

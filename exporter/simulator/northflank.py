@@ -13,9 +13,11 @@ from typing import Any
 
 import orjson
 
-from exporter.simulator.history import BASE, KINDS, TICKS, History
+from exporter.simulator.history import History
 from exporter.simulator.message import Answer, Request, json_answer
+from exporter.simulator.numbers import BASE, TICKS
 from exporter.simulator.plan import ENDED, Plan
+from exporter.simulator.spans import KINDS
 from exporter.simulator.words import iso, number_of, slug
 from exporter.simulator.world import TEAM, Entity, NorthflankProject, World
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from exporter.simulator.definition import NEVER
+
 STARTED = frozenset({"STARTING", "CLONING", "BUILDING", "UPLOADING", "running"})
 ENDED = frozenset({"SUCCESS", "FAILURE", "CRASHED", "ABORTED", "SUBMISSION_FAILURE", "success", "failed", "canceled"})
 """The words that end a build. GitLab's `skipped` is none: such a job has no end and can come to life."""
@@ -45,7 +47,17 @@ class Plan:
     pushed: float = 0.0
     """When the run was set off, epoch seconds."""
     again: bool = False
-    """Another attempt at an earlier build of the same commit and name."""
+    """Northflank: another attempt at an earlier build of the same commit and name."""
+    retried: float = NEVER
+    """GitLab: when a newer attempt took its place, epoch seconds."""
+    bridge: bool = False
+    """GitLab: a trigger job, which is in no list of jobs."""
+    when: str = "on_success"
+    """GitLab: `manual`, `delayed` and so on."""
+    coverage: float | None = None
+    """GitLab: per cent, shown once it succeeded."""
+    family: int = 0
+    """GitLab: the number of the pipeline that is no child, of which it or its parent is."""
 
     @property
     def created(self) -> float:
@@ -67,6 +79,14 @@ class Plan:
     def cut(self, at: float, status: str) -> "Plan":
         """The same build, but that it took `status` for good at `at`."""
         return replace(self, steps=cut(self.steps, at, status))
+
+
+def append(line: list[tuple[float, str]], status: str, at: float) -> None:
+    """Moves to `status` at `at`. Of what comes at one moment only the last is seen, but the first moment stays."""
+    if line[-1][0] == at:
+        line.pop()
+    if not line or line[-1][1] != status:
+        line.append((at, status))
 
 
 def cut(steps: Iterable[tuple[float, str]], at: float, status: str) -> Steps:

@@ -17,12 +17,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 
 from exporter.simulator.faults import Effect, Faults, Sending
-from exporter.simulator.gitlab import GitLab, message
+from exporter.simulator.gitlab import GRAPHQL, GitLab
+from exporter.simulator.gitlab_project import message
 from exporter.simulator.history import History
 from exporter.simulator.limit import Allowance, Limit
 from exporter.simulator.message import Answer, Request, json_answer
 from exporter.simulator.northflank import Northflank, error
-from exporter.simulator.plan import Plan
 from exporter.simulator.world import World
 
 SIMULATOR_TOKEN = "simulator-token"  # noqa: S105
@@ -49,8 +49,8 @@ class Simulator:
     `listen` is host and port, 0 for any free one; `latency` is in seconds, for every answer over HTTP; `rate_limit`
     holds for each of the two providers by itself, None is without limit and without its headers; `clock` gives epoch
     seconds, and what it gives at the making is the moment from which the world counts. Public attributes: `faults`;
-    `requests`, the newest 100,000 served; `northflank.build_status`, `gitlab.v3` and `gitlab.url`, which may be set at
-    any time.
+    `requests`, the newest 100,000 served; `northflank.build_status`, `gitlab.v3`, `gitlab.url` and `gitlab.graphql`,
+    which may be set at any time.
     """
 
     def __init__(  # noqa: PLR0913 - a simulator is made of its conditions
@@ -145,18 +145,15 @@ class Simulator:
 
     def _allowed_answer(self, request: Request, now: float, *, gitlab: bool) -> Answer:
         if request.token != self.token:
+            if request.path == GRAPHQL:
+                return json_answer({"errors": [{"message": "Invalid token"}]}, 401)
             return message(401, "Unauthorized") if gitlab else error(401, "Unauthorized")
         return self.gitlab.answer(request, now) if gitlab else self.northflank.answer(request, now)
 
     def _shift(self, path: str, now: float) -> None:
         subject = self.northflank.find(path) or self.gitlab.find(path)
-        newest = next(iter(self.history.newest(subject, now)), None) if subject else None
-        if subject is not None and newest is not None:
-            self.history.add(subject, now, newest, newest.steps[-1][1] if _settled(newest) else "SUCCESS")
-
-
-def _settled(plan: Plan) -> bool:
-    return plan.steps[-1][1] in ("success", "failed", "SUCCESS", "FAILURE")
+        if subject is not None:
+            self.history.shift(subject, now)
 
 
 def _refusal(*, gitlab: bool, seconds: float) -> Answer:

@@ -7,9 +7,11 @@ a demo is begun. Nothing else about a world depends on a clock.
 import random
 from dataclasses import dataclass
 
+from exporter.simulator.definition import NEVER
+from exporter.simulator.pipeline import Builds
+
 HOUR = 3600.0
 DAY = 24 * HOUR
-NEVER = float("inf")
 
 TEAM = "harbour"
 """The only team: `/v1/teams/harbour/…` answers what `/v1/…` does."""
@@ -48,6 +50,10 @@ class Habits:
     """From then on every run of the default branch fails; seconds from the start."""
     until: float = NEVER
     """From then on nothing is built; seconds from the start."""
+    plays: float = 0.0
+    """GitLab: the share of manual jobs that somebody plays, minutes or hours later."""
+    nightly: float | None = None
+    """GitLab: a schedule that runs the pipeline of the default branch once a day, so many seconds after midnight."""
     extras: tuple[Extra, ...] = ()
 
 
@@ -100,6 +106,11 @@ class Step:
     """Seconds."""
     allow_failure: bool = False
     manual: bool = False
+    """Waits for a person: as a gate, or beside the way where it may fail."""
+    delayed: float = 0.0
+    """For how many seconds it is `scheduled`."""
+    child: tuple["Step", ...] = ()
+    """Makes it a trigger job that ends as its child pipeline does, which has these jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +125,13 @@ class GitLabProject:
     habits: Habits
     archived: bool = False
     jobs_enabled: bool = True
+    topics: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
+    """Paths that it had before it was renamed."""
+    gone: tuple[tuple[str, float], ...] = ()
+    """Branches that were deleted, and when, in seconds from the start; a later push brings one back."""
+    script: Builds | None = None
+    """Its pipelines, where they are written by hand; otherwise they follow from its steps and habits."""
 
     @property
     def key(self) -> str:

@@ -4,7 +4,7 @@ from itertools import islice, pairwise
 from asking import NOW, Clock, ask, builds, linked, read, simulator
 
 from exporter.simulator import demo_world, world
-from exporter.simulator.history import Subject
+from exporter.simulator.runs import Subject
 
 DAY = 86_400.0
 ENDED = {"SUCCESS", "FAILURE", "CRASHED", "ABORTED", "SUBMISSION_FAILURE"}
