@@ -55,6 +55,8 @@ class Connection(H11Protocol):
         self._acceptor = acceptor
         self.connected = False
         """Whether it is past the TLS handshake, if there is one."""
+        self.looked_at = False
+        """Whether data that came with the connection has been read."""
         self.served = False
         """Whether a request was answered."""
         self.aborted = False
@@ -219,6 +221,8 @@ class Acceptor:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection, accepted, ssl=self._context, ssl_handshake_timeout=timeout
             )
+            await asyncio.sleep(0)  # the event loop reads from it in this turn
+            connection.looked_at = True
 
     async def _room(self) -> None:
         """Return once there is room for one more connection."""
@@ -248,8 +252,8 @@ class Acceptor:
         if not idle:
             return
         chosen = min(idle, key=lambda connection: (connection.served, connection.idle_since))
-        # A request that has arrived with its connection is read in the next turns of the event loop.
-        if chosen.idle_since < asyncio.get_running_loop().time() - RETRY_SECONDS:
+        old = chosen.idle_since < asyncio.get_running_loop().time() - RETRY_SECONDS
+        if old and (chosen.looked_at or not chosen.connected):
             self._abort(chosen)
 
     def _abort(self, connection: Connection) -> None:
