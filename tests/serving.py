@@ -1,5 +1,6 @@
 """An exporter on a real socket, and what a scrape of it says."""
 
+import asyncio
 import atexit
 import gzip
 import http.client
@@ -26,6 +27,7 @@ from exporter.simulator.server import Simulator
 from exporter.simulator.world import World
 from exporter.web.access import Access
 from exporter.web.application import application
+from exporter.web.connections import Limits
 from exporter.web.server import listen, server_of
 from exporter.web.web_file import WebFile
 
@@ -138,12 +140,14 @@ def serving(  # noqa: PLR0913  # most of them by name, and seldom
     reload: Callable[[Collector], None] = lambda _: None,
     lifecycle: bool = False,
     web: WebFile | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Exporter]:
     """The exporter on a free port. What fails is asked again without chance."""
     collector = Collector(settings, clock=clock, chance=lambda: 0.0)
     listening = listen("127.0.0.1:0")
-    app = application(collector, path, lambda: reload(collector), lifecycle=lifecycle)
-    server = server_of(Access(app, web) if web else app, web.context() if web else None, grace=1)
+    stopping = asyncio.Event()
+    app = application(collector, path, lambda: reload(collector), lifecycle=lifecycle, stopping=stopping)
+    server = server_of(Access(app, web) if web else app, web.context() if web else None, stopping, limits)
     thread = threading.Thread(target=server.run, args=([listening],), name="exporter", daemon=True)
     thread.start()
     try:

@@ -1,11 +1,13 @@
 """The commands as a person runs them: what they print, how they end, and what they say of a first wrong try."""
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -281,15 +283,46 @@ def test_a_hangup_reads_the_configuration_again_and_a_bad_one_changes_nothing(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_soon_though_a_provider_hangs(
+def test_a_scrape_that_waits_is_answered_when_the_process_is_told_to_end(
     config: Path, tmp_path: Path, simulator: Simulator, number: signal.Signals
 ) -> None:
-    simulator.faults.add("*", faults.hang())
     with running(tmp_path / "log", "serve", f"--config.file={config}", "--web.listen-address=127.0.0.1:0") as exporter:
-        assert ask(exporter.url, headers={"X-Prometheus-Scrape-Timeout-Seconds": "1"}).status == 200
-        assert exporter.stop(number) == 0
+        eventually(lambda: ask(exporter.url, "/-/ready").status == 200)
+        simulator.faults.add("*", faults.hang())
+        config.write_text(config.read_text().replace("name: northflank", "name: other"))
+        exporter.process.send_signal(signal.SIGHUP)
+        eventually(lambda: 'event="configuration reloaded"' in exporter.log)
+        asked = len(simulator.requests)
+        with ThreadPoolExecutor(1) as pool:
+            scrape = pool.submit(ask, exporter.url)
+            eventually(lambda: len(simulator.requests) > asked)
+            assert exporter.stop(number) == 0
+            assert scrape.result().status == 200
+            assert scrape.result().targets("gitlab") == {"group-0/app-0", "group-0/app-1"}
         assert "level=error" not in exporter.log
-        assert 'event="read failed"' not in exporter.log, "it waited for what hangs, 60 s"
+        assert "failed" not in exporter.log, "it waited for what hangs, 60 s"
+        last = exporter.log.splitlines()[-1]
+        assert f"event=stopped signal={number.name}" in last
+        assert exporter.log.count("event=stop") == 1
+
+
+def test_a_process_that_reloads_from_a_pipe_without_an_end_goes_on_and_ends(
+    config: Path, tmp_path: Path, simulator: Simulator
+) -> None:
+    assert simulator.url
+    with running(tmp_path / "log", "serve", f"--config.file={config}", "--web.listen-address=127.0.0.1:0") as exporter:
+        eventually(lambda: ask(exporter.url, "/-/ready").status == 200)
+        config.unlink()
+        os.mkfifo(config)
+        writer = os.open(config, os.O_RDWR)
+        try:
+            exporter.process.send_signal(signal.SIGHUP)
+            eventually(lambda: "is a pipe that did not end" in exporter.log)
+            assert ask(exporter.url).value("ci_build_exporter_config_last_reload_successful") == 0.0
+            exporter.process.send_signal(signal.SIGHUP)
+            assert exporter.stop() == 0
+        finally:
+            os.close(writer)
 
 
 def test_a_wrong_token_is_in_no_log(config: Path, tmp_path: Path, simulator: Simulator) -> None:

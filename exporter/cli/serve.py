@@ -1,5 +1,6 @@
 """The commands that collect: `serve`, `demo`, `once`, `check`, `targets`; and `simulate`, which answers them."""
 
+import asyncio
 import gzip
 import signal
 import sys
@@ -139,8 +140,9 @@ def answer_scrapes(settings: Settings, reread: Callable[[], Settings], web: WebF
     host = "localhost" if host in {"::", "0.0.0.0"} else f"[{host}]" if ":" in host else host  # noqa: S104  # is shown only
     context = web.context() if web else None
     log.info("listening", url=f"{'https' if context else 'http'}://{host}:{port}{path}", version=__version__)
-    app = application(collector, path, reload, lifecycle=options.get("web_enable_lifecycle", False))
-    run(Access(app, web) if web else app, listening, reload_at_hangup, context)
+    stopping = asyncio.Event()
+    app = application(collector, path, reload, lifecycle=options.get("web_enable_lifecycle", False), stopping=stopping)
+    run(Access(app, web) if web else app, listening, reload_at_hangup, context, stopping)
 
 
 @click.command()

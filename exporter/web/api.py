@@ -64,7 +64,7 @@ def routes(collector: Collector) -> list[Route]:
 
     return [
         Route(f"{PREFIX}/targets", targets),
-        Route(f"{PREFIX}/targets/{{source}}/{{rest:path}}/builds", builds),
+        Route(f"{PREFIX}/targets/{{source}}/{{rest:any}}/builds", builds),
         Route(f"{PREFIX}/openapi.yaml", described),
     ]
 

@@ -11,6 +11,7 @@ from typing import ParamSpec
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -37,16 +38,28 @@ RECENT = 1.0
 """Seconds for which an answer is given again, if nothing has moved."""
 
 
-async def settle(collector: Collector, seconds: float, scope: Scope = EVERYTHING) -> None:
-    """Ask what is due and wait for it, and for what discovery finds by it, at most that many seconds."""
+class AnyText(PathConvertor):
+    """The rest of a path, whatever it contains: Starlette's own `path` ends at a line break."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("any", AnyText())
+
+
+async def settle(collector: Collector, seconds: float, stopping: asyncio.Event, scope: Scope = EVERYTHING) -> None:
+    """Poll what is due and wait for it, and for what discovery finds by it, at most until the server stops."""
     deadline = time.monotonic() + seconds
     for _ in range(3):
         asked = collector.begin(scope)
         left = deadline - time.monotonic()
         if asked.done.done() or left <= 0:
             break
-        ended, _pending = await asyncio.wait({asyncio.wrap_future(asked.done)}, timeout=left)
-        if not ended:
+        stop = asyncio.ensure_future(stopping.wait())
+        done = asyncio.ensure_future(asyncio.wrap_future(asked.done))
+        await asyncio.wait((done, stop), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not asked.done.done():
             collector.abandon(asked)
             break
 
@@ -76,9 +89,16 @@ def _response(body: bytes, wanted: Format, compressed: bool) -> Response:  # noq
 class Endpoints:
     """The handlers, over one collector."""
 
-    def __init__(self, collector: Collector, path: str, reload: Callable[[], None], *, lifecycle: bool) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        reload: Callable[[], None],
+        stopping: asyncio.Event,
+        *,
+        lifecycle: bool,
+    ) -> None:
         self._collector = collector
-        self._path = path
+        self._stopping = stopping
         self._reload = reload
         self._lifecycle = lifecycle
         self._took = 0.0
@@ -137,7 +157,7 @@ class Endpoints:
 
     async def _wait(self, request: Request, scope: Scope) -> None:
         seconds = patience(request.headers.get(SCRAPE_TIMEOUT), self._collector.timeout, self._took)
-        await settle(self._collector, seconds, scope)
+        await settle(self._collector, seconds, self._stopping, scope)
 
     async def _timed(self, expose: Callable[P, bytes], *what: P.args, **how: P.kwargs) -> bytes:
         """What is put together in a thread of its own; how long that took is kept in mind for the next scrape."""
@@ -174,7 +194,7 @@ class Endpoints:
     @asynccontextmanager
     async def lifespan(self, _application: Starlette) -> AsyncIterator[None]:
         """Read once at the start, so that the first scrape is full."""
-        first = asyncio.create_task(settle(self._collector, FIRST_READ))
+        first = asyncio.create_task(settle(self._collector, FIRST_READ, self._stopping))
         yield
         first.cancel()
         self._collector.close()
@@ -192,10 +212,18 @@ def usable_path(path: str) -> str:
 
 
 def application(
-    collector: Collector, path: str = "/metrics", reload: Callable[[], None] = lambda: None, *, lifecycle: bool = False
+    collector: Collector,
+    path: str = "/metrics",
+    reload: Callable[[], None] = lambda: None,
+    *,
+    lifecycle: bool = False,
+    stopping: asyncio.Event | None = None,
 ) -> Starlette:
-    """The exporter's web side; `reload` reads the configuration again or raises ConfigError."""
-    endpoints = Endpoints(collector, path, reload, lifecycle=lifecycle)
+    """The exporter's web side; `reload` reads the configuration again or raises ConfigError.
+
+    Once `stopping` is set, scrapes are answered without waiting any longer.
+    """
+    endpoints = Endpoints(collector, reload, stopping or asyncio.Event(), lifecycle=lifecycle)
     routes = [
         Route(path, endpoints.metrics),
         Route("/probe", endpoints.probe),
@@ -207,4 +235,6 @@ def application(
     routes += api.routes(collector)
     if path != "/":
         routes += Pages(collector, path).routes
-    return Starlette(routes=routes, lifespan=endpoints.lifespan)
+    made = Starlette(routes=routes, lifespan=endpoints.lifespan)
+    made.router.redirect_slashes = False  # it would redirect to whatever host the request names
+    return made

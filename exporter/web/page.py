@@ -103,7 +103,7 @@ class Pages:
         """Where they are."""
         return [
             Route("/", self.index),
-            Route("/targets/{path:path}", self.target),
+            Route("/targets/{path:any}", self.target),
             Route("/static/{name}", self.asset),
             Route("/docs", self.docs),
         ]

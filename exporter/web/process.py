@@ -1,23 +1,31 @@
-"""What a process needs that is to live long, with thousands of targets in memory."""
+"""Settings of a process that runs for long, with thousands of targets in memory."""
 
 import ctypes
 import gc
+import resource
 from contextlib import suppress
 
-CYCLES = 50_000
-"""Objects that come before Python looks for cycles among them, of which there are next to none: with a thousand targets
-it held up everything for a tenth of a second, every other second.
+GC_THRESHOLD = 50_000
+"""Objects created before Python looks for cycles, of which there are next to none. With its default and a thousand
+targets, the search stopped everything for a tenth of a second, every other second.
 """
 _M_MMAP_THRESHOLD = -3
-LARGE = 1 << 20
-"""Bytes of what the C library gives back to the system once it is free. Left to itself, glibc raises this to the
-largest it has seen, and with every answer to a scrape a hole of its size stayed open.
+LARGE_BLOCK = 1 << 20
+"""Bytes from which the C library returns a block to the system once it is free. By default glibc raises this to the
+largest block it has seen, and each answer to a scrape left a hole of its size.
 """
+DESCRIPTORS = 1 << 16
+"""File descriptors to ask for, as far as the system's hard limit allows; many systems set the soft limit to 1024."""
 
 
 def settle() -> None:
-    """Call it once all is loaded, and before anything is read."""
+    """Apply the settings: once all modules are loaded, and before anything is read."""
     gc.freeze()
-    gc.set_threshold(CYCLES)
+    gc.set_threshold(GC_THRESHOLD)
     with suppress(AttributeError, OSError, TypeError):  # not every C library has it
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE)
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # some systems allow less than their limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
