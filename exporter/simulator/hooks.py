@@ -30,7 +30,7 @@ class Delivery(NamedTuple):
 def deliveries(project: GitLabProject, builds: Builds, since: float, until: float, url: str = URL) -> list[Delivery]:
     """What is sent after `since` and up to `until`, in the order of time: one for each move of a job or a pipeline.
 
-    Trigger jobs have no hook of their own.
+    The creation of a job is one of its moves, that of a pipeline is none. Trigger jobs have no hook of their own.
     """
     sent = [
         delivery
@@ -52,7 +52,7 @@ def _of_jobs(project: GitLabProject, pipeline: Pipeline, between: tuple[float, f
 def _of_pipeline(
     project: GitLabProject, pipeline: Pipeline, family: Family, between: tuple[float, float], url: str
 ) -> Iterator[Delivery]:
-    for at in _moments(pipeline.steps, *between):
+    for at in _moments((step for step in pipeline.steps if step[1] != "created"), *between):
         yield Delivery(at, PIPELINE_HOOK, pipeline_hook(project, pipeline, family, at, url))
 
 
