@@ -76,23 +76,19 @@ class Pipeline:
 
 def status_of(words: set[str]) -> str:  # noqa: PLR0911  # GitLab's own order, a rule a line
     """What GitLab makes of its jobs' statuses."""
-    if words <= {"skipped", "ignored"}:
+    rest = words - {"ignored"}
+    if rest <= {"skipped"}:
         return "skipped"
-    if words <= {"success", "skipped", "ignored"}:
+    if rest <= {"success", "skipped"}:
         return "success"
-    if words <= {"created", "ignored"}:
+    if rest <= {"created"}:
         return "created"
-    if words <= {"canceled", "success", "skipped", "ignored"}:
+    if rest <= {"canceled", "success", "skipped"}:
         return "canceled"
-    if words <= {"pending", "created", "skipped", "ignored"}:
+    if rest <= {"pending", "created", "skipped"}:
         return "pending"
-    for word in ("running", "pending"):
-        if word in words:
-            return "running"
-    for word in ("manual", "scheduled"):
-        if word in words:
-            return word
-    return "running" if "created" in words else "failed"
+    found = [word for word in ("running", "pending", "manual", "scheduled", "created") if word in rest]
+    return {"pending": "running", "created": "running"}.get(found[0], found[0]) if found else "failed"
 
 
 class Server:
@@ -113,8 +109,8 @@ class Server:
             for job in [job for job in pipeline.current if job.status in {"pending", "running", "scheduled"}]:
                 if chance.random() < 0.4:
                     self._advance(pipeline, job)
-            if chance.random() < 0.15:
-                self._by_hand(pipeline)
+        for pipeline in [one for one in self.pipelines[-4:] if chance.random() < 0.15]:
+            self._by_hand(pipeline)
         for pipeline in reversed(self.pipelines):
             self._process(pipeline)
 
@@ -178,6 +174,8 @@ class Server:
         """A trigger job makes a child pipeline, or is run again and makes another one."""
         children = [one for one in self.pipelines if one.parent is pipeline and not one.replaced]
         if again and children:
+            if any(job.ended_at == self.now for job in children[-1].jobs):
+                return  # nobody could have seen that it ended
             children[-1].replaced = True
             trigger = children[-1].trigger
         elif len(children) < 2 and self.now - pipeline.created_at < 300:

@@ -357,6 +357,8 @@ def test_where_a_child_failed_and_its_parent_did_not_its_trigger_jobs_are_asked_
     newer = pipeline("c2", "running", at=200, trigger="parent_pipeline", parent="p")
     again = listed(asked_for, newer, now=NOW + 201)
     assert contested(again) == ["p"]
+    replaced = merge(again, (), RULES, NOW + 300, replaced={"c1"}, bridged={"p"})
+    assert (contested(replaced), broken(replaced)) == ([], (False, 1, 70))
     dismissed = merge(again, (), RULES, NOW + 300, dismissed={"c1"}, bridged={"p"})
     assert contested(dismissed) == []
     assert broken(dismissed) == (True, 0, None)
@@ -372,6 +374,18 @@ def test_a_child_that_was_cancelled_is_asked_for_where_it_alone_keeps_its_run_fr
     cancelled = RED_CHILD._replace(status="canceled", outcome=Outcome.CANCELLATION)
     assert contested(listed(History(), pipeline("p"), cancelled)) == ["p"]
     assert contested(listed(History(), pipeline("p", "canceled"), cancelled)) == []
+
+
+def test_a_child_that_still_runs_is_asked_for_where_one_that_may_have_replaced_it_has_ended() -> None:
+    older = RED_CHILD._replace(status="running", outcome=Outcome.EXECUTING)
+    newer = pipeline("c2", "running", at=200, trigger="parent_pipeline", parent="p")
+    history = listed(History(), pipeline("p"), older, newer)
+    assert contested(history) == []
+    ended = newer._replace(status="success", outcome=Outcome.SUCCESS, updated_at=NOW + 300)
+    history = listed(history, ended, now=NOW + 301)
+    assert (contested(history), sequel(history).success) == (["p"], None)
+    history = merge(history, (), RULES, NOW + 302, replaced={"c1"}, bridged={"p"})
+    assert (contested(history), sequel(history).success) == ([], True)
 
 
 def test_a_child_is_counted_as_no_run_of_its_own() -> None:

@@ -25,7 +25,8 @@ def incomplete(history: History, rules: Rules) -> list[str]:
 def contested(history: History) -> list[str]:
     """The ids of runs whose trigger jobs must be asked: a child failed or was cancelled, and the parent did not.
 
-    They are asked once, and again where another child was created since.
+    So where the parent succeeded and a child is under way though a newer one has ended. They are asked once, and again
+    where another child was created since.
     """
     by_root: dict[str, list[RunRow]] = {}
     for row in history.runs.values():
@@ -36,13 +37,15 @@ def contested(history: History) -> list[str]:
         own = history.runs.get(root)
         if own is None or own.run.outcome in FAILED or own.bridged_at >= max(one.run.created_at for one in children):
             continue
-        if any(not one.dismissed and _stands_in_the_way(one, own) for one in children):
+        if any(not one.dismissed and _stands_in_the_way(one, own, children) for one in children):
             found.append(own)
     return [row.run.id for row in sorted(found, key=lambda row: run_key(row.run), reverse=True)]
 
 
-def _stands_in_the_way(child: RunRow, root: RunRow) -> bool:
-    if child.succeeded is False:
+def _stands_in_the_way(child: RunRow, root: RunRow, children: list[RunRow]) -> bool:
+    """Whether the run is not what its parent says because of that child, which may have been replaced."""
+    if child.succeeded is not None or root.run.outcome is not Outcome.SUCCESS:
+        return child.succeeded is False
+    if child.run.outcome is Outcome.CANCELLATION:
         return True
-    cancelled = child.run.outcome is Outcome.CANCELLATION and child.succeeded is None
-    return cancelled and root.run.outcome is Outcome.SUCCESS
+    return any(run_key(one.run) > run_key(child.run) and one.succeeded is not None for one in children)
