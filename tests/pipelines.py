@@ -74,7 +74,7 @@ class Pipeline:
         return [job for job in self.jobs if not job.retried]
 
 
-def status_of(words: set[str]) -> str:  # noqa: PLR0911  # GitLab's own order, a rule a line
+def status_of(words: set[str]) -> str:
     """What GitLab makes of its jobs' statuses."""
     rest = words - {"ignored"}
     if rest <= {"skipped"}:
