@@ -542,6 +542,20 @@ def test_a_red_child_that_may_fail_or_that_nothing_names_does_not_count(bridges:
     assert known.read(60) == ["list", "children"]
 
 
+def test_what_a_child_made_red_stays_so_until_the_child_that_replaced_it_succeeded() -> None:
+    server = family()
+    server.bridged = {"20": {"21": False}}
+    known = reader(server)
+    server.add("22", at=100, jobs=1, status="running", trigger=PARENT_PIPELINE, sha="s")
+    server.bridged = {"20": {"22": False}}
+    assert "bridges 20" in known.read(160)
+    assert known.action_for() is False
+    assert known.history.runs["21"].replaced
+    server.move("22", "success", 300, j0=SUCCESS)
+    known.read(400)
+    assert known.action_for() is True
+
+
 @pytest.mark.parametrize("error", [NotFound("404 Not found"), Forbidden("403")])
 def test_where_bridges_are_refused_the_child_counts(error: SourceError) -> None:
     server = family()

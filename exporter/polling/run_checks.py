@@ -30,7 +30,8 @@ def ask_bridges(provider: Provider, target: Target, found: Found) -> Reading[Non
                     named |= {below_id: may_fail or named[child] for below_id, may_fail in below.items()}
         except REFUSED:
             continue
-        found.dismissed.update(child for child in children if named.get(child, True))
+        found.dismissed.update(child for child in children if named.get(child, False))
+        found.replaced.update(children - named.keys())
 
 
 def ask_branches(provider: Provider, target: Target, found: Found) -> Reading[None]:

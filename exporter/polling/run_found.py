@@ -38,6 +38,7 @@ class Found:
     lost: set[str] = field(default_factory=set)
     """Runs that the provider no longer has."""
     dismissed: set[str] = field(default_factory=set)
+    replaced: set[str] = field(default_factory=set)
     bridged: set[str] = field(default_factory=set)
     gone_branches: set[str] = field(default_factory=set)
 
@@ -62,6 +63,7 @@ class Found:
             runs=[(self._best(run), self.now) for run in runs.values() if run.id not in self.unread],
             whole=frozenset((self.met.whole | self.lost) - self.unread),
             dismissed=frozenset(self.dismissed),
+            replaced=frozenset(self.replaced),
             bridged=frozenset(self.bridged),
             listed_at=self._listed_at(),
             gone_branches=frozenset(self.gone_branches),

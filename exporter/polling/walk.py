@@ -73,7 +73,9 @@ class Walked:
     whole: frozenset[str] = frozenset()
     """Ids of runs of which every attempt of every build is met here or known."""
     dismissed: frozenset[str] = frozenset()
-    """Child runs that no current trigger job names, or whose trigger job may fail."""
+    """Child runs whose trigger job may fail."""
+    replaced: frozenset[str] = frozenset()
+    """Child runs that no trigger job names any more: theirs was run again."""
     bridged: frozenset[str] = frozenset()
     """Runs whose trigger jobs were asked for."""
     listed_at: float = -inf
@@ -342,6 +344,7 @@ def applied(brought: Walked, history: History, rules: Rules, now: float) -> Hist
         runs=brought.runs,
         whole=brought.whole,
         dismissed=brought.dismissed,
+        replaced=brought.replaced,
         bridged=brought.bridged,
     )
     after = without(after, brought.gone, rules, now)

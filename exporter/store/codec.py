@@ -31,7 +31,7 @@ _TIMES = ("created_at", "started_at", "concluded_at", "updated_at", "decided_at"
 _NEEDED = frozenset({"created_at", "seen_at"})
 _CONSTANT = (
     *("trigger", "ref_kind", "reason", "coverage", "stage", "name", "parent", "ref"),
-    *("said", "root", "dismissed", "exact", "counted", "shown", "succeeded"),
+    *("said", "root", "dismissed", "replaced", "exact", "counted", "shown", "succeeded"),
 )
 """Columns that often hold one value only; stored once then."""
 
