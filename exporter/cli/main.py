@@ -26,9 +26,9 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "completion": ("", "Print the script that completes commands, options, targets and builds in a shell."),
         "demo": ("serve", "Answer scrapes about a simulated Northflank and GitLab."),
         "init": ("init", "Write a first configuration."),
-        "once": ("serve", "Collect once and print the metrics."),
+        "once": ("serve", "Collect once, print the exposition text."),
         "serve": ("serve", "Answer scrapes."),
-        "simulate": ("serve", "Serve a simulated Northflank and GitLab."),
+        "simulate": ("serve", "Serve a simulated Northflank (/v1) and GitLab (/api/v4, /api/v3)."),
         "targets": ("serve", "Print the address of each target."),
     }
 )

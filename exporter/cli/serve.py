@@ -48,15 +48,17 @@ listen_address = option(
     show_default=True,
     help="HOST:PORT, or :PORT for every address.",
 )
-telemetry_path = option("web.telemetry-path", default="/metrics", show_default=True, help="Where the metrics are.")
+telemetry_path = option("web.telemetry-path", default="/metrics", show_default=True, help="The path of the metrics.")
 web_config_file = option(
     "web.config.file",
     type=click.Path(path_type=Path),
-    help="TLS, users and headers, YAML.",
+    help="The file with TLS, users and headers, YAML.",
 )
-log_level = option("log.level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="From here on.")
+log_level = option(
+    "log.level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="Minimum level to log."
+)
 log_format = option(
-    "log.format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True, help="Of a line."
+    "log.format", type=click.Choice(logs.FORMATS), default="logfmt", show_default=True, help="Format of the log."
 )
 
 
@@ -64,7 +66,7 @@ log_format = option(
 @config_file
 @listen_address
 @telemetry_path
-@option("web.enable-lifecycle", is_flag=True, help="Let POST /-/reload read the configuration again.")
+@option("web.enable-lifecycle", is_flag=True, help="Allow POST /-/reload to load the configuration again.")
 @web_config_file
 @log_level
 @log_format
@@ -164,9 +166,9 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
 @click.command()
 @config_file
 @web_config_file
-@option("live", is_flag=True, help="Try every source, and foretell requests an hour and series.")
+@option("live", is_flag=True, help="Try every source, and predict requests per hour and series.")
 def check(config_file: Path, web_config_file: Path | None, *, live: bool) -> None:
-    """Validate the configuration; end with 2 if it has a fault, with 1 if a source cannot be read."""
+    """Validate the configuration; exit 2 if it has a fault, 1 if a source cannot be read."""
     logs.configure("error", "logfmt")
     settings, web = both(lambda: loaded(config_file), lambda: named_web_file(web_config_file))
     missing = load.secrets(settings)
@@ -191,7 +193,7 @@ def check(config_file: Path, web_config_file: Path | None, *, live: bool) -> Non
 @click.command()
 @config_file
 def targets(config_file: Path) -> None:
-    """Print what discovery finds, one address a line; end with 1 if a source could not be listed."""
+    """Print the address of each target; exit 1 if a source could not be listed."""
     logs.configure("warn", "logfmt")
     collector = Collector(usable(config_file))
     with reading(collector, listing_only=True):
@@ -215,13 +217,13 @@ def _limit(_context: click.Context, _parameter: click.Parameter, text: str | Non
 
 
 @click.command()
-@option("listen", callback=not_a_url, default="127.0.0.1:0", show_default=True, help="HOST:PORT; port 0: any free one.")
-@option("northflank-projects", type=click.IntRange(0), default=1, show_default=True)
-@option("services", type=click.IntRange(0), default=10, show_default=True, help="Of each Northflank project.")
-@option("jobs", type=click.IntRange(0), default=4, show_default=True, help="Of each Northflank project.")
-@option("gitlab-projects", type=click.IntRange(0), default=4, show_default=True)
-@option("latency", callback=seconds, default="0", show_default=True, help="Of each answer, e.g. 100ms.")
-@option("rate-limit", callback=_limit, help="Of each provider, e.g. 1000/h; without, there is none.")
+@option("listen", callback=not_a_url, default="127.0.0.1:0", show_default=True, help="HOST:PORT; 0 is any free port.")
+@option("northflank-projects", type=click.IntRange(0), default=1, show_default=True, help="Projects of Northflank.")
+@option("services", type=click.IntRange(0), default=10, show_default=True, help="Services per Northflank project.")
+@option("jobs", type=click.IntRange(0), default=4, show_default=True, help="Jobs per Northflank project.")
+@option("gitlab-projects", type=click.IntRange(0), default=4, show_default=True, help="Projects of GitLab.")
+@option("latency", callback=seconds, default="0", show_default=True, help="How long each answer takes, e.g. 100ms.")
+@option("rate-limit", callback=_limit, help="Rate limit of each provider, e.g. 1000/h; none if not given.")
 @option("seed", type=int, default=1, show_default=True, help="The same seed and clock give the same builds.")
 def simulate(listen: str, latency: float, rate_limit: Limit | None, seed: int, **sizes: int) -> None:
     """Serve a simulated Northflank (/v1) and GitLab (/api/v4, /api/v3), for tests and benchmarks."""
