@@ -99,6 +99,7 @@ def test_every_comment_can_be_made_a_setting(wish: FirstSource) -> None:
     (source,) = read(text).sources
     assert source.webhook
     assert source.exclude or isinstance(source, NorthflankSource)
+    assert not isinstance(source, GitLabSource) or source.topics or source.api == "v3"
 
 
 def _commented(line: str) -> bool:
@@ -300,7 +301,7 @@ def test_on_a_terminal_each_wrong_answer_is_asked_for_again(tmp_path: Path, simu
     projects = "Projects to read ("
     terminal.until(projects).answers("legacy/billing harbour/infra")
     terminal.until("project: harbour/infra is a group, not a project").until(projects).answers("legacy/billing")
-    groups = "Groups to read, "
+    groups = "Groups to read, with subgroups ("
     terminal.until(groups).answers("harbur")
     terminal.until("group: there is no group harbur").until(groups).answers("harbour")
     terminal.until("found 5 projects:")

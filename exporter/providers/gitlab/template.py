@@ -37,7 +37,7 @@ class GitLabTemplate:
             "groups",
             "group",
             "the path of a group whose projects are read",
-            "Groups to read, with their subgroups (paths; without projects and groups, all projects of the token are read)",
+            "Groups to read, with subgroups (paths; without projects and groups: every project of the token)",
             many=True,
         ),
     )
