@@ -6,12 +6,9 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor
 
-LEVELS = ("debug", "info", "warn", "error")
-FORMATS = ("logfmt", "json")
-
 
 def configure(level: str, form: str) -> None:
-    """Set the minimum level and the format, of `LEVELS` and `FORMATS`; libraries log warnings and errors only."""
+    """Set the minimum level and the format of the log; libraries log warnings and errors only."""
     numeric = logging.getLevelNamesMapping()[level.upper()]
     first: list[Processor] = [
         structlog.processors.add_log_level,
