@@ -37,6 +37,7 @@ class Terminal:
         )
         os.close(theirs)
         self.drawn = ""
+        self._read_to = 0
 
     @property
     def text(self) -> str:
@@ -44,11 +45,12 @@ class Terminal:
         return CONTROLS.sub("", self.drawn).replace("\r\n", "\n")
 
     def until(self, words: str) -> "Terminal":
-        """Read until these words are there."""
+        """Read until these words are there, after those that were waited for before."""
         deadline = time.monotonic() + PATIENCE
-        while words not in self.text:
+        while words not in self.text[self._read_to :]:
             assert time.monotonic() < deadline, self.drawn
             assert self._read(), f"it ended without {words!r}: {self.drawn}"
+        self._read_to = self.text.index(words, self._read_to) + len(words)
         return self
 
     def answers(self, line: str) -> "Terminal":

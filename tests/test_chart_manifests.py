@@ -17,7 +17,7 @@ from processes import run
 from real import NODE_MODULES, node_package, tool
 from serving import eventually, northflank, serving, settings, simulating
 
-from exporter.cli import serve
+from exporter.cli import commands
 from exporter.simulator import demo_world
 from exporter.web.web_config import read
 from exporter.web.web_file import WebFile
@@ -211,7 +211,7 @@ def test_the_pods_run_as_the_user_of_the_image_and_read_the_file_that_is_mounted
 @ALL
 def test_the_exporter_knows_the_command_and_its_options(values: Path) -> None:
     command, *options = rendered(values).container["args"]
-    known = {option for parameter in getattr(serve, command).params for option in parameter.opts}
+    known = {option for parameter in getattr(commands, command).params for option in parameter.opts}
     assert {option.partition("=")[0] for option in options} <= known
 
 

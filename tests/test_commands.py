@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import click
+import here
 import pytest
 from processes import COMMAND, environment, run, running, simulate
 from prometheus_client.parser import text_string_to_metric_families
 from serving import TOKEN, Reply, ask, configuration, eventually, gitlab, northflank, refused_url, simulating
 
 from exporter import __version__
+from exporter.cli import main
 from exporter.simulator import faults
 from exporter.simulator.server import SIMULATOR_TOKEN, Simulator
 from exporter.simulator.world import world
@@ -184,6 +187,11 @@ def test_check_of_a_missing_file_and_of_a_directory(tmp_path: Path) -> None:
         (("sreve",), 2, "No such command 'sreve'. Did you mean 'serve'?"),
         (("serve",), 2, "Missing option '--config.file' (env var: 'CI_BUILD_EXPORTER_CONFIG_FILE')."),
         (("serve", "--config.flie=x"), 2, "No such option '--config.flie'. (Did you mean one of: '--config.file'"),
+        (("serve", "-config.file=x"), 2, "No such option '-config.file': write it with two dashes, '--config.file'."),
+        (("builds", "list", "-failed-last"), 2, "No such option '-failed-last': write it with two dashes"),
+        (("check", "-x"), 2, "No such option '-x'."),
+        (("demo", "--web.listen-address=http://:10065"), 2, 'is a URL; write HOST:PORT without "http://", e.g. :10065'),
+        (("simulate", "--listen=https://a:1/x"), 2, 'is a URL; write HOST:PORT without "https://", e.g. a:1'),
         (("demo", "--log.level=loud"), 2, "'loud' is not one of 'debug', 'info', 'warn', 'error'."),
         (("demo", "--web.listen-address=10065"), 1, '"10065" is no HOST:PORT; write :10065 or 127.0.0.1:10065'),
         (("demo", "--web.listen-address=:65536"), 1, '":65536" is no HOST:PORT'),
@@ -223,6 +231,25 @@ def test_version_and_help() -> None:
     shown = run("--help").stdout
     assert all(f"\n  {command} " in shown for command in ("serve", "demo", "once", "check", "targets", "simulate"))
     assert "CI_BUILD_EXPORTER_CONFIG_FILE" in run("serve", "--help").stdout
+
+
+COMMANDS = ("", *main.COMMANDS, *(f"builds {name}" for name in ("list", "show", "logs", "cancel", "retry")))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_terminal_of_80_columns(command: str) -> None:
+    ended = here.run(*command.split(), "--help", COLUMNS="80")
+    assert ended.status == 0
+    assert [line for line in ended.out.splitlines() if len(line) > 80] == []
+
+
+def test_the_descriptions_for_a_shell_are_those_of_the_commands() -> None:
+    context = click.Context(main.commands)
+    for name, (_, words) in main.COMMANDS.items():
+        command = main.commands.get_command(context, name)
+        assert command
+        described = (command.help or "").partition("\n\n")[0].replace("\n", " ")
+        assert described.startswith(words.removesuffix("."))
 
 
 def test_options_come_from_the_environment_too(config: Path, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from certificates import Authority
 from click import Option
 from serving import PATIENCE, TOKEN, northflank, refused_url, serving, settings
 
+from exporter.cli.commands import serve
 from exporter.cli.options import ENVIRONMENT
-from exporter.cli.serve import serve
 from exporter.web.server import host_and_port
 from exporter.web.web_file import WebFile
 

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from exporter.build import FAILED, Outcome, Target
 from exporter.cli.completion import ENDED, UNFINISHED, complete_address, complete_id, complete_scope
 from exporter.cli.options import F, config_file, option, seconds
 from exporter.errors import ConfigError, Refused, Unauthorized
 
 if TYPE_CHECKING:
+    from exporter.build import Target
     from exporter.operate import BuildDetails, Operator
     from exporter.providers.operations import Reference
 
-STATUS_OF: Final = {Outcome.SUCCESS: 0, **dict.fromkeys(FAILED, 1)}
-"""The exit status of `retry --wait` by the outcome of the new build."""
-OTHER_OUTCOME: Final = 3
-NOT_ENDED: Final = 4
+SUCCEEDED, FAILED, OTHER_OUTCOME, NOT_ENDED = 0, 1, 3, 4
+"""The exit status of `retry --wait`, by the outcome of the new build."""
 INTERRUPTED: Final = 130
 READ_BUILDS: Final = 1000
 """The most builds that are read to find those of a scope."""
@@ -207,7 +205,7 @@ def retry(  # noqa: PLR0913  # an option each
     sys.exit(exit_status)
 
 
-def list_last_failed(operator: "Operator", target: Target, branch: str, limit: int, output: str) -> None:
+def list_last_failed(operator: "Operator", target: "Target", branch: str, limit: int, output: str) -> None:
     """Write the builds of the last failed run."""
     found = operator.last_failed_run(target, branch)
     write_builds(output, target, found[1].builds[:limit] if found else ())
@@ -218,7 +216,7 @@ def list_last_failed(operator: "Operator", target: Target, branch: str, limit: i
         click.echo(f"the last failed run, {found[0].run}, failed without a failed build{page}", err=True)
 
 
-def write_builds(output: str, target: Target, listed: "tuple[BuildDetails, ...]") -> None:
+def write_builds(output: str, target: "Target", listed: "tuple[BuildDetails, ...]") -> None:
     """Write builds as a table or as JSON."""
     from exporter.cli import table
 
@@ -228,9 +226,10 @@ def write_builds(output: str, target: Target, listed: "tuple[BuildDetails, ...]"
         table.show_table(sys.stdout, listed, time.time())
 
 
-def wait_for(operator: "Operator", target: Target, begun: "BuildDetails", timeout: float, output: str) -> int:
+def wait_for(operator: "Operator", target: "Target", begun: "BuildDetails", timeout: float, output: str) -> int:
     """Wait until a build has ended and write it. The exit status."""
-    from exporter import operate
+    from exporter import build, operate
+    from exporter.build import Outcome
     from exporter.cli import progress, table
 
     with progress.build_progress(begun.build.id) as told:
@@ -244,7 +243,9 @@ def wait_for(operator: "Operator", target: Target, begun: "BuildDetails", timeou
     else:
         after = table.took(ended.build, time.time())
         click.echo(f"{target.address}: build {ended.build.id}: {table.printable(ended.build.status)} after {after}")
-    return STATUS_OF.get(ended.build.outcome, OTHER_OUTCOME)
+    if ended.build.outcome is Outcome.SUCCESS:
+        return SUCCEEDED
+    return FAILED if ended.build.outcome in build.FAILED else OTHER_OUTCOME
 
 
 @contextmanager
@@ -289,7 +290,7 @@ def check_can_ask(*, yes: bool) -> None:
         raise Refused("there is no terminal to confirm the change on; without one, pass --yes; nothing was changed")
 
 
-def confirm(verb: str, target: Target, details: "BuildDetails", *, yes: bool) -> None:
+def confirm(verb: str, target: "Target", details: "BuildDetails", *, yes: bool) -> None:
     """Ask before a change. Raises `Refused` if the answer is no."""
     from exporter.cli import table
 

@@ -4,9 +4,9 @@ A list belongs to one configuration file and one version of it; after a change o
 here raises an error: without a cache, completion is slower.
 """
 
-import hashlib
 import os
 import time
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ def kept(config_file: Path, what: str, key: str = "") -> Kept | None:
     with suppress(OSError, ValueError):
         path = _path(config_file, what, key)
         version, *lines = path.read_text(encoding="utf-8").splitlines()
-        if version == _version(config_file):
+        if version == _version(config_file, key):
             return Kept(tuple(lines), time.time() - path.stat().st_mtime)
     return None
 
@@ -43,7 +43,7 @@ def keep(config_file: Path, what: str, lines: list[str], key: str = "") -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = path.with_suffix(f".{os.getpid()}")
         beside.touch(mode=0o600)
-        beside.write_text("".join(f"{line}\n" for line in (_version(config_file), *lines)), encoding="utf-8")
+        beside.write_text("".join(f"{line}\n" for line in (_version(config_file, key), *lines)), encoding="utf-8")
         beside.replace(path)
 
 
@@ -54,10 +54,12 @@ def touch(config_file: Path, what: str) -> None:
 
 
 def _path(config_file: Path, what: str, key: str) -> Path:
-    name = hashlib.sha256(f"{config_file.resolve()}\n{key}".encode()).hexdigest()[:16]
-    return platformdirs.user_cache_path(PROGRAM, appauthor=False) / f"{what}-{name}"
+    # Two keys may share a file: its first line says whose it is. Not hashlib, which takes long to import.
+    name = zlib.crc32(f"{config_file.resolve()}\n{key}".encode())
+    return platformdirs.user_cache_path(PROGRAM, appauthor=False) / f"{what}-{name:08x}"
 
 
-def _version(config_file: Path) -> str:
+def _version(config_file: Path, key: str) -> str:
+    """The first line of a list: what it belongs to."""
     stat = config_file.stat()
-    return f"{__version__} {stat.st_mtime_ns} {stat.st_size}"
+    return repr((__version__, stat.st_mtime_ns, stat.st_size, str(config_file.resolve()), key))

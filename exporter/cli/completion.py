@@ -4,9 +4,7 @@ Everything beyond click is imported when it is needed: a Tab that the cache can 
 """
 
 import os
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,7 +14,6 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, get_completion_class
 
-from exporter.build import Outcome
 from exporter.cli import cache
 from exporter.cli.options import PROGRAM
 
@@ -74,15 +71,19 @@ def complete_id(state: str = "") -> Complete:
 
 def complete_scope(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The statuses of the target's provider, and the outcomes; before a target is written, those of every source."""
-    words: Sequence[str] = ()
-    with suppress(Exception):
+    words: Sequence[str]
+    try:
         path = Path(context.params["config_file"])
         # Not `context.params`: without the option's value, click stops parsing before it comes to the arguments.
         target = next((word for word in context.meta.get(PROGRAM, ()) if "/" in word and word[0] != "-"), "")
         source = target.partition("/")[0]
         kept = cache.kept(path, "scopes", source)
         words = kept.lines if kept else _scopes(path, source)
-    return [CompletionItem(word) for word in words or sorted(Outcome) if word.startswith(incomplete)]
+    except Exception:  # noqa: BLE001  # a shell must not show it
+        from exporter.build import Outcome
+
+        words = sorted(Outcome)
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 def remember_targets(config_file: Path, addresses: list[str]) -> None:
@@ -108,6 +109,8 @@ def _discovered_or_configured(path: Path) -> list[str]:
 
 def _discovered(settings: "Settings") -> list[list[str] | None]:
     """The addresses of each source's targets; None for a source that was not listed as a whole and in time."""
+    import threading
+
     from exporter import operate
 
     found: list[list[str] | None] = [None] * len(settings.sources)
@@ -132,6 +135,8 @@ def _discovered(settings: "Settings") -> list[list[str] | None]:
 
 def _refresh_in_background(path: Path) -> None:
     """Let `targets` keep newer addresses; the shell does not wait for it."""
+    import subprocess
+
     cache.touch(path, "targets")  # the next Tab starts no other
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     subprocess.Popen(  # noqa: S603  # this program itself

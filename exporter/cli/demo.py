@@ -1,4 +1,4 @@
-"""The configuration by which an exporter reads the simulator."""
+"""The settings with which the demo reads the simulator."""
 
 import os
 
@@ -10,7 +10,7 @@ TOKEN_VARIABLE = "CI_BUILD_EXPORTER_SIMULATOR_TOKEN"  # noqa: S105  # a name, no
 
 
 def simulated_settings(northflank: str, gitlab: str) -> Settings:
-    """Northflank, a GitLab of today and one that speaks API v3, each a simulator at its URL; every histogram is on."""
+    """Sources for a simulated Northflank, GitLab with API v4, and GitLab with API v3; every histogram is on."""
     os.environ[TOKEN_VARIABLE] = SIMULATOR_TOKEN
     token = EnvToken(TOKEN_VARIABLE)
     old = {"name": "old-gitlab", "provider": "gitlab", "url": gitlab, "api": "v3", "token": token}

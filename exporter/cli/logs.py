@@ -1,4 +1,4 @@
-"""The log: one line an event on standard error, as logfmt or JSON; what libraries log goes the same way."""
+"""The log on standard error: one line per event, as logfmt or JSON. The log of libraries has the same form."""
 
 import logging
 import sys
@@ -6,12 +6,9 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor
 
-LEVELS = ("debug", "info", "warn", "error")
-FORMATS = ("logfmt", "json")
-
 
 def configure(level: str, form: str) -> None:
-    """Log from `level` on, in `form`, of `LEVELS` and `FORMATS`; of libraries, from warnings on."""
+    """Set the minimum level and the format of the log; libraries log warnings and errors only."""
     numeric = logging.getLevelNamesMapping()[level.upper()]
     first: list[Processor] = [
         structlog.processors.add_log_level,
@@ -38,7 +35,7 @@ def configure(level: str, form: str) -> None:
 
 
 def _short_level(_logger: object, _name: str, event: EventDict) -> EventDict:
-    """`warn`, as the option `--log.level` and Prometheus spell it."""
+    """Spell the level `warn` as the option `--log.level` and Prometheus do."""
     if event.get("level") == "warning":
         event["level"] = "warn"
     return event

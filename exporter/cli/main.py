@@ -22,14 +22,14 @@ from exporter.errors import ConfigError, ExporterError
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "builds": ("builds", "List builds of a target, show their logs, cancel or retry them."),
-        "check": ("serve", "Validate the configuration."),
+        "check": ("commands", "Validate the configuration."),
         "completion": ("", "Print the script that completes commands, options, targets and builds in a shell."),
-        "demo": ("serve", "Answer scrapes about a simulated Northflank and GitLab."),
+        "demo": ("commands", "Answer scrapes about a simulated Northflank and GitLab."),
         "init": ("init", "Write a first configuration."),
-        "once": ("serve", "Collect once and print the metrics."),
-        "serve": ("serve", "Answer scrapes."),
-        "simulate": ("serve", "Serve a simulated Northflank and GitLab."),
-        "targets": ("serve", "Print the address of each target."),
+        "once": ("commands", "Collect once and print the metrics."),
+        "serve": ("commands", "Answer scrapes."),
+        "simulate": ("simulate", "Serve a simulated Northflank (/v1) and GitLab (/api/v4, /api/v3)."),
+        "targets": ("commands", "Print the address of each target."),
     }
 )
 """The module in `exporter.cli` of each command, and its description for a shell. `completion` is in this module."""

@@ -10,6 +10,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PROGRAM = "ci-build-exporter"
 ENVIRONMENT = "CI_BUILD_EXPORTER_"
+LOG_LEVELS = ("debug", "info", "warn", "error")
+LOG_FORMATS = ("logfmt", "json")
 
 
 def option(name: str, *short: str, **attributes: Any) -> Callable[[F], F]:

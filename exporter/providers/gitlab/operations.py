@@ -92,7 +92,7 @@ class GitLabOperations:
             newest = {(b.stage, b.name): b for b in sorted(of_run, key=lambda b: (b.created_at, b.id))}
             broken = tuple(b for b in page.builds if newest.get((b.stage, b.name)) is b and b.outcome in FAILED)
             if broken or run in failed:
-                return FailedRun(run, broken, self._page_of_pipeline(target, run))
+                return FailedRun(run, broken, self.provider.page_of_run(target, run))
         return None
 
     # Logs
@@ -182,10 +182,6 @@ class GitLabOperations:
             if cursor is None or len(found) >= limit:
                 break
         return Page(tuple(found), cursor)
-
-    def _page_of_pipeline(self, target: Target, run: str) -> str | None:
-        project = self.provider.page_of(target)
-        return f"{project}/-/pipelines/{run}" if project and not self._v3 else None
 
 
 def _is_number(run: str) -> bool:
