@@ -185,11 +185,11 @@ class WebSettings(Section):
         return tls if tls.cert or tls.cert_file else None
 
 
-BuildStatus = Callable[[TlsServer], Iterator[tuple[str, str]]]
+CheckFiles = Callable[[TlsServer], Iterator[tuple[str, str]]]
 """Says what is wrong with certificates and keys themselves: the key of `tls_server_config`, and why."""
 
 
-def read(text: str, name: str, folder: Path, look: BuildStatus) -> WebSettings:
+def read(text: str, name: str, folder: Path, look: CheckFiles) -> WebSettings:
     """The settings of the text of the file `name`; relative paths in it begin at `folder`. Raises ConfigError."""
     source = document.parse(text, name, first=TLS, required=False)
     context, errors, settings = FromFile(folder), list[ErrorDetails](), None
