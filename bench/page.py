@@ -31,7 +31,7 @@ PATHS = (
     "/?state=broken&sort=ratio",
     "/?q=service-77&page=2",
     "/?sort=newest&page=200",
-    "/targets/northflank/project-0/service-0",
+    "/targets/northflank/service/project-0/service-0",
     "/api/v1/targets",
 )
 

@@ -28,6 +28,7 @@ from exporter.simulator.world import World
 from exporter.web.access import Access
 from exporter.web.application import application
 from exporter.web.connections import Limits
+from exporter.web.external_url import behind, external_url
 from exporter.web.server import listen, server_of
 from exporter.web.web_file import WebFile
 
@@ -141,13 +142,17 @@ def serving(  # noqa: PLR0913  # most of them by name, and seldom
     lifecycle: bool = False,
     web: WebFile | None = None,
     limits: Limits | None = None,
+    external: str = "",
 ) -> Iterator[Exporter]:
     """The exporter on a free port. What fails is asked again without chance."""
     collector = Collector(settings, clock=clock, chance=lambda: 0.0)
     listening = listen("127.0.0.1:0")
     stopping = asyncio.Event()
-    app = application(collector, path, lambda: reload(collector), lifecycle=lifecycle, stopping=stopping)
-    server = server_of(Access(app, web) if web else app, web.context() if web else None, stopping, limits)
+    at = external_url(external)
+    app = application(
+        collector, path, lambda: reload(collector), lifecycle=lifecycle, stopping=stopping, external=at
+    )
+    server = server_of(behind(at.prefix, Access(app, web) if web else app), web.context() if web else None, stopping, limits)
     thread = threading.Thread(target=server.run, args=([listening],), name="exporter", daemon=True)
     thread.start()
     try:

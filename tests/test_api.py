@@ -59,10 +59,9 @@ def test_every_answer_is_as_the_file_says(case: "schemathesis.Case[Any]", export
 
 
 def test_the_builds_of_every_target_are_as_the_file_says(exporter: Exporter) -> None:
-    operation = schema["/api/v1/targets/{source}/{project}/{target}/builds"]["GET"]
+    operation = schema["/api/v1/targets/{address}/builds"]["GET"]
     for target in answer(exporter, "/targets")["targets"]:
-        names = {name: target[name] for name in ("source", "project", "target")}
-        case = operation.Case(path_parameters=names, query={"kind": target["kind"]})
+        case = operation.Case(path_parameters={"address": target["address"]})
         response = case.call(base_url=exporter.url)
         case.validate_response(response)
         assert response.status_code == 200
@@ -101,7 +100,7 @@ def test_a_build_of_gitlab_has_the_address_of_its_page(exporter: Exporter) -> No
 
 
 def test_builds_are_chosen_by_branch_and_outcome(exporter: Exporter) -> None:
-    path = "/targets/northflank/shop/checkout/builds"
+    path = "/targets/northflank/service/shop/checkout/builds"
     everything = answer(exporter, path)["builds"]
     chosen = answer(exporter, f"{path}?branch=main&outcome=failure")["builds"]
     wanted = [build for build in everything if (build["branch"], build["outcome"]) == ("main", "failure")]

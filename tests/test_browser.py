@@ -202,7 +202,7 @@ def test_it_works_without_script(browser: Browser, exporter: Exporter) -> None:
 
 
 def test_a_target_has_its_window_its_branches_and_queries_to_copy(page: Page) -> None:
-    page.goto("/targets/northflank/shop/checkout")
+    page.goto("/targets/northflank/service/shop/checkout")
     expect(page.locator("#branches > tr th").first).to_have_text("main")
     assert page.locator("#builds > tr").count() > 100
     assert page.locator(".chart .p").count() > 100
@@ -219,8 +219,8 @@ def test_a_target_has_its_window_its_branches_and_queries_to_copy(page: Page) ->
     [
         ("/", "light", DESK),
         ("/", "dark", PHONE),
-        ("/targets/northflank/shop/checkout", "dark", DESK),
-        ("/targets/northflank/shop/checkout", "light", PHONE),
+        ("/targets/northflank/service/shop/checkout", "dark", DESK),
+        ("/targets/northflank/service/shop/checkout", "light", PHONE),
         ("/?q=nothing-like-that", "light", PHONE),
     ],
 )
@@ -247,7 +247,7 @@ def test_the_pictures_are_small(browser: Browser, exporter: Exporter, tmp_path: 
     folder = DOCS if os.environ.get("PICTURES") else tmp_path
     pictures: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("status-page.png", "/", {}),
-        ("status-page-dark.png", "/targets/northflank/shop/checkout", {"color_scheme": "dark"}),
+        ("status-page-dark.png", "/targets/northflank/service/shop/checkout", {"color_scheme": "dark"}),
         ("status-page-phone.png", "/", {"viewport": PHONE}),
     )
     for name, path, conditions in pictures:

@@ -36,8 +36,8 @@ def test_a_target_of_any_name_has_a_page_and_builds_in_the_api(exporter: Exporte
     page = exporter.ask(target["page"])
     assert page.status == 200
     assert f'href="{target["page"]}"' in exporter.ask("/").text
-    builds = exporter.ask(f"/api/v1/targets/northflank/project-0/{quote(name, safe='')}/builds")
+    builds = exporter.ask(f"/api/v1/targets/{quote(target['address'], safe='')}/builds")
     assert builds.status == 200
     assert orjson.loads(builds.body)["target"]["target"] == name
-    probe = exporter.ask(f"/probe?source=northflank&target={quote(target['address'], safe='')}")
+    probe = exporter.ask(f"/probe?target={quote(target['address'], safe='')}")
     assert probe.status == 200

@@ -78,17 +78,17 @@ def shown(text: str) -> list[str]:
 
 
 def test_the_broken_target_is_first(exporter: Exporter) -> None:
-    assert shown(exporter.ask("/").text)[0] == "northflank/shop/checkout"
+    assert shown(exporter.ask("/").text)[0] == "northflank/service/shop/checkout"
 
 
 @pytest.mark.parametrize(
     ("query", "paths"),
     [
-        ("q=CHECK+shop", ["northflank/shop/checkout"]),
-        ("project=harbour/infra&q=terra", ["gitlab/harbour/infra/terraform/harbour/infra/terraform"]),
-        ("project=shop&state=stuck", ["northflank/shop/search"]),
-        ("q=nightly", ["northflank/shop/nightly-report?kind=job"]),
-        ("source=northflank&sort=name&per_page=1&page=2", ["northflank/platform/backup?kind=job"]),
+        ("q=CHECK+shop", ["northflank/service/shop/checkout"]),
+        ("project=harbour/infra&q=terra", ["gitlab/project/harbour/infra/terraform"]),
+        ("project=shop&state=stuck", ["northflank/service/shop/search"]),
+        ("q=nightly", ["northflank/job/shop/nightly-report"]),
+        ("source=northflank&sort=name&per_page=1&page=2", ["northflank/job/platform/backup"]),
         ("q=none-is-called-so", []),
     ],
 )
@@ -106,7 +106,7 @@ def test_pages_lead_on_with_the_view_kept(exporter: Exporter) -> None:
     assert len(shown(text)) == 5
 
 
-@pytest.mark.parametrize("path", ["/", "/targets/northflank/shop/checkout", "/targets/northflank/shop/nothing"])
+@pytest.mark.parametrize("path", ["/", "/targets/northflank/service/shop/checkout", "/targets/northflank/service/shop/nothing"])
 def test_a_page_may_load_nothing_but_our_own(exporter: Exporter, path: str) -> None:
     reply = exporter.ask(path)
     policy = reply.headers["content-security-policy"]
@@ -127,7 +127,7 @@ def test_what_a_page_loads_is_there_and_kept(exporter: Exporter) -> None:
 
 
 def test_links_lead_here_or_to_a_page_of_a_provider(exporter: Exporter) -> None:
-    for path in ("/", "/targets/gitlab/harbour/storefront/harbour/storefront"):
+    for path in ("/", "/targets/gitlab/project/harbour/storefront"):
         for link in Tags(exporter.ask(path).text).all("a", "href"):
             assert re.match(r"(/|#|http://127\.0\.0\.1:\d+/harbour/)", link), link
 
@@ -137,7 +137,7 @@ def test_opening_a_page_asks_no_provider(exporter: Exporter) -> None:
     before = [exporter.collector.self_metrics.requests(source) for source in sources]
     moved = CLOCK.now
     CLOCK.now += 3 * 3600  # all is due
-    for path in ("/", "/?q=shop", "/targets/northflank/shop/checkout", "/api/v1/targets"):
+    for path in ("/", "/?q=shop", "/targets/northflank/service/shop/checkout", "/api/v1/targets"):
         assert exporter.ask(path).status == 200
     CLOCK.now = moved
     assert [exporter.collector.self_metrics.requests(source) for source in sources] == before
@@ -150,7 +150,7 @@ def test_what_could_not_be_read_is_told_with_the_reason(exporter: Exporter) -> N
 
 
 def test_a_targets_page_has_its_samples_as_exposed(exporter: Exporter) -> None:
-    text = exporter.ask("/targets/northflank/shop/checkout").text
+    text = exporter.ask("/targets/northflank/service/shop/checkout").text
     (samples,) = re.findall(r"<pre[^>]*>(.*?)</pre>", text, re.DOTALL)
     target = Target("northflank", "service", "shop", "checkout")
     assert unescape(samples) == exporter.collector.expose_target(target, Format.TEXT).decode()
@@ -176,7 +176,7 @@ def test_markup_in_the_name_of_a_branch_is_text() -> None:
         more = f"metrics: {{branches: ['{SCRIPT}', '\"*']}}"
         with serving(settings(northflank(simulator), more=more), CLOCK) as exporter:
             exporter.collector.collect()
-            for path in ("/", "/targets/northflank/shop/web", "/targets/northflank/shop/api", "/?branch=%3Cscript%3E"):
+            for path in ("/", "/targets/northflank/service/shop/web", "/targets/northflank/service/shop/api", "/?branch=%3Cscript%3E"):
                 text = exporter.ask(path).text
                 tags = Tags(text)
                 assert len(tags.all("script", "src")) == sum(name == "script" for name, _ in tags.found) == 1
@@ -189,7 +189,7 @@ def test_pages_are_compressed_where_that_is_wanted_and_head_has_no_body(exporter
     assert packed.headers["content-encoding"] == "gzip"
     assert len(packed.body) < len(plain.body) / 4
     assert shown(packed.text) == shown(plain.text)
-    for path in ("/", "/targets/northflank/shop/checkout", "/docs"):
+    for path in ("/", "/targets/northflank/service/shop/checkout", "/docs"):
         reply = exporter.ask(path, method="HEAD")
         assert (reply.status, reply.body) == (200, b"")
 

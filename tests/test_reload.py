@@ -72,7 +72,7 @@ def branches(exporter: Exporter) -> set[str]:
     found = {labels["branch"] for labels, _value in exporter.scrape().samples("ci_build_concluded_total")}
     [target] = json.loads(exporter.ask("/api/v1/targets").text)["targets"]
     assert set(target["branches"]) == found
-    page = exporter.ask("/targets/northflank/shop/web").text
+    page = exporter.ask("/targets/northflank/service/shop/web").text
     table = re.search(r'<tbody id="branches".*?</tbody>', page, re.DOTALL)
     assert table
     assert {branch for branch in found if branch in table[0]} == found

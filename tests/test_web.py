@@ -260,9 +260,10 @@ def test_a_probe_that_comes_first_reads_what_it_asks_for(simulator: Simulator) -
 @pytest.mark.parametrize(
     ("query", "status", "text"),
     [
-        ("", 400, "probe wants ?source=NAME&target=KIND/PROJECT/NAME\n"),
-        ("?source=northflank", 400, "probe wants ?source=NAME&target=KIND/PROJECT/NAME\n"),
+        ("", 400, "write /probe?target=ADDRESS, for example gitlab/project/shop/web\n"),
+        ("?source=northflank", 400, "write /probe?target=ADDRESS, for example gitlab/project/shop/web\n"),
         ("?source=northflank&target=service/project-0/x", 404, "no such target; the command targets lists"),
+        ("?target=githlab/project/x", 404, "no such source; the command targets lists"),
         ("?source=githlab&target=service/project-0/x", 404, "no such source; the command targets lists"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from exporter.cli.completion import remember_targets
-from exporter.cli.options import LOG_FORMATS, LOG_LEVELS, config_file, not_a_url, option
+from exporter.cli.options import LOG_FORMATS, LOG_LEVELS, config_file, not_a_url, option, web_address
 
 listen_address = option(
     "web.listen-address",
@@ -20,6 +20,12 @@ listen_address = option(
     help="HOST:PORT, or :PORT for every address.",
 )
 telemetry_path = option("web.telemetry-path", default="/metrics", show_default=True, help="The path of the metrics.")
+external_url = option(
+    "web.external-url",
+    callback=web_address,
+    default="",
+    help="The address that people open, for links; its path, if any, is put before all others.",
+)
 web_config_file = option(
     "web.config.file",
     type=click.Path(path_type=Path),
@@ -37,6 +43,7 @@ log_format = option(
 @config_file
 @listen_address
 @telemetry_path
+@external_url
 @option("web.enable-lifecycle", is_flag=True, help="Allow POST /-/reload to load the configuration again.")
 @web_config_file
 @log_level
@@ -55,6 +62,7 @@ def serve(config_file: Path, web_config_file: Path | None, **options: Any) -> No
 @click.command()
 @listen_address
 @telemetry_path
+@external_url
 @log_level
 @log_format
 def demo(**options: Any) -> None:

@@ -37,6 +37,18 @@ def seconds(context: click.Context, _parameter: click.Parameter, text: str) -> f
         raise click.BadParameter(str(error)) from error
 
 
+def web_address(context: click.Context, _parameter: click.Parameter, text: str) -> Any:
+    """The `ExternalUrl` of the option's value."""
+    if context.resilient_parsing:
+        return None
+    from exporter.web.external_url import external_url
+
+    try:
+        return external_url(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def not_a_url(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
     """The value of an option that is `HOST:PORT`; a URL is refused, with what to write instead."""
     scheme, separator, rest = text.partition("://")

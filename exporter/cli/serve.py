@@ -17,6 +17,7 @@ from exporter.errors import ConfigError
 from exporter.settings.settings import Settings
 from exporter.web.access import Access
 from exporter.web.application import application, usable_path
+from exporter.web.external_url import behind
 from exporter.web.server import listen, run
 from exporter.web.web_file import WebFile
 
@@ -58,7 +59,7 @@ class Reload:
 
 def answer_scrapes(settings: Settings, reread: Callable[[], Settings], web: WebFile | None, **options: Any) -> None:
     """Serve until told to end; `reread` gives the settings anew at a reload, or raises ConfigError."""
-    path = usable_path(options["web_telemetry_path"])
+    path, external = usable_path(options["web_telemetry_path"]), options["web_external_url"]
     listening = listen(options["web_listen_address"])
     collector = Collector(settings)
     reload = Reload(collector, reread, web)
@@ -74,5 +75,7 @@ def answer_scrapes(settings: Settings, reread: Callable[[], Settings], web: WebF
     context = web.context() if web else None
     log.info("listening", url=f"{'https' if context else 'http'}://{host}:{port}{path}", version=__version__)
     stopping = asyncio.Event()
-    app = application(collector, path, reload, lifecycle=options.get("web_enable_lifecycle", False), stopping=stopping)
-    run(Access(app, web) if web else app, listening, reload_at_hangup, context, stopping)
+    lifecycle = options.get("web_enable_lifecycle", False)
+    app = application(collector, path, reload, lifecycle=lifecycle, stopping=stopping, external=external)
+    answering = behind(external.prefix, Access(app, web) if web else app)
+    run(answering, listening, reload_at_hangup, context, stopping)

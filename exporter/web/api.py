@@ -16,7 +16,8 @@ from starlette.routing import Route
 from exporter.build import Build, Outcome
 from exporter.collector import Collector
 from exporter.snapshot import KnownSource, KnownTarget, Snapshot, page_of
-from exporter.web.overview import Row, View, builds_of, faults, find, line_of, overview, path_of
+from exporter.web.external_url import ExternalUrl
+from exporter.web.overview import Row, View, builds_of, faults, find, find_earlier, line_of, overview
 from exporter.web.scrape import takes_gzip
 
 PREFIX: Final = "/api/v1"
@@ -29,11 +30,12 @@ class Wanted(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     kind: Literal["", "service", "job", "project"] = ""
+    """Only with an address in its older form, which has no kind."""
     branch: str = ""
     outcome: Outcome | Literal[""] = ""
 
 
-def routes(collector: Collector) -> list[Route]:
+def routes(collector: Collector, external: ExternalUrl) -> list[Route]:
     """Where it is."""
     contract = resources.files("exporter.web").joinpath("openapi.yaml").read_bytes()
 
@@ -43,7 +45,7 @@ def routes(collector: Collector) -> list[Route]:
         if wrong:
             return _refused(wrong)
         view = View.model_validate(dict(request.query_params))
-        return await _answer(request, lambda: listed(collector.snapshot(), view))
+        return await _answer(request, lambda: listed(collector.snapshot(), view, external))
 
     async def builds(request: Request) -> Response:
         """The builds of one target's window."""
@@ -52,11 +54,11 @@ def routes(collector: Collector) -> list[Route]:
             return _refused(wrong)
         wanted = Wanted.model_validate(dict(request.query_params))
         known = await run_in_threadpool(collector.snapshot)
-        path = "/".join(request.path_params[part] for part in ("source", "rest"))
-        found = find(known, path, wanted.kind)
+        address = request.path_params["address"]
+        found = find(known, address) or find_earlier(known, address, wanted.kind)
         if found is None:
             return _json({"error": "no such target"}, 404)
-        return await _answer(request, lambda: window(known, found, wanted))
+        return await _answer(request, lambda: window(known, found, wanted, external))
 
     async def described(_request: Request) -> Response:
         """The contract."""
@@ -64,12 +66,12 @@ def routes(collector: Collector) -> list[Route]:
 
     return [
         Route(f"{PREFIX}/targets", targets),
-        Route(f"{PREFIX}/targets/{{source}}/{{rest:any}}/builds", builds),
+        Route(f"{PREFIX}/targets/{{address:any}}/builds", builds),
         Route(f"{PREFIX}/openapi.yaml", described),
     ]
 
 
-def listed(known: Snapshot, view: View) -> dict[str, Any]:
+def listed(known: Snapshot, view: View, external: ExternalUrl) -> dict[str, Any]:
     """What `/targets` answers."""
     seen = overview(known, view)
     return {
@@ -80,11 +82,13 @@ def listed(known: Snapshot, view: View) -> dict[str, Any]:
         "pages": seen.pages,
         "per_page": view.per_page,
         "sources": [_source(source) for source in known.sources],
-        "targets": [_target(row) | {"builds": [_build(row.known, build) for build in row.builds]} for row in seen.rows],
+        "targets": [_target(row, external) | {"builds": [_build(row.known, build) for build in row.builds]} for row in seen.rows],
     }
 
 
-def window(known: Snapshot, found: KnownTarget, wanted: Wanted) -> dict[str, Any]:
+def window(
+    known: Snapshot, found: KnownTarget, wanted: Wanted, external: ExternalUrl
+) -> dict[str, Any]:
     """What `/targets/…/builds` answers."""
     builds = [
         build
@@ -93,7 +97,7 @@ def window(known: Snapshot, found: KnownTarget, wanted: Wanted) -> dict[str, Any
     ]
     return {
         "at": known.at,
-        "target": _target(Row(line_of(found, known.at))),
+        "target": _target(Row(line_of(found, known.at)), external),
         "total": len(builds),
         "builds": [_build(found, build) for build in builds],
     }
@@ -113,7 +117,7 @@ def _source(source: KnownSource) -> dict[str, Any]:
     }
 
 
-def _target(row: Row) -> dict[str, Any]:
+def _target(row: Row, external: ExternalUrl) -> dict[str, Any]:
     known, standing = row.known, row.standing
     target = known.target
     return {
@@ -122,7 +126,7 @@ def _target(row: Row) -> dict[str, Any]:
         "project": target.project,
         "target": target.name,
         "address": target.address,
-        "page": f"/targets/{quote(path_of(known))}",
+        "page": external.absolute(f"/targets/{quote(target.address)}"),
         "url": page_of(known),
         "state": row.state,
         "up": known.up,

@@ -23,6 +23,7 @@ from exporter.exposition.gzip_members import LEVEL
 from exporter.exposition.render import Format
 from exporter.polling.polls import EVERYTHING, Scope, only
 from exporter.web import api
+from exporter.web.external_url import ExternalUrl
 from exporter.web.page import Pages
 from exporter.web.scrape import SCRAPE_TIMEOUT, form, patience, takes_gzip
 from exporter.web.webhook import deliver
@@ -132,10 +133,11 @@ class Endpoints:
         return body if compressed else gzip.decompress(body)
 
     async def probe(self, request: Request) -> Response:
-        """One configured target alone: `?source=NAME&target=KIND/PROJECT/NAME`."""
+        """One configured target alone: `?target=ADDRESS`; with `source=NAME` the address may lack the source."""
         source, name = request.query_params.get("source", ""), request.query_params.get("target", "")
-        if not source or not name:
-            return PlainTextResponse("probe wants ?source=NAME&target=KIND/PROJECT/NAME\n", 400)
+        if not name or not (source or "/" in name):
+            return PlainTextResponse("write /probe?target=ADDRESS, for example gitlab/project/shop/web\n", 400)
+        source = source or name.partition("/")[0]
         target = self._find(source, name)
         if target is None:
             await self._wait(request, Scope(source=source, reads=False))
@@ -218,8 +220,11 @@ def application(
     *,
     lifecycle: bool = False,
     stopping: asyncio.Event | None = None,
+    external: ExternalUrl | None = None,
 ) -> Starlette:
     """The exporter's web side; `reload` reads the configuration again or raises ConfigError.
+
+    `external` is the address under which people reach it.
 
     Once `stopping` is set, scrapes are answered without waiting any longer.
     """
@@ -232,9 +237,10 @@ def application(
         Route("/-/ready", endpoints.ready),
         Route("/-/reload", endpoints.reload, methods=["POST", "PUT"]),
     ]
-    routes += api.routes(collector)
+    external = external or ExternalUrl()
+    routes += api.routes(collector, external)
     if path != "/":
-        routes += Pages(collector, path).routes
+        routes += Pages(collector, path, external).routes
     made = Starlette(routes=routes, lifespan=endpoints.lifespan)
     made.router.redirect_slashes = False  # it would redirect to whatever host the request names
     return made

@@ -266,13 +266,21 @@ def _most(counted: Counter[str], chosen: str) -> list[str]:
     return sorted({name for name, _number in counted.most_common(CHOICES)} | ({chosen} - {""}))
 
 
-def path_of(known: KnownTarget) -> str:
-    """What a target's page and builds are called by: `SOURCE/PROJECT/TARGET`, slashes of names as they are."""
-    about = known.target
-    return f"{about.source}/{about.project}/{about.name}"
+def find(known: Snapshot, address: str) -> KnownTarget | None:
+    """The target of that address."""
+    return next((one for one in known.targets if one.target.address == address), None)
 
 
-def find(known: Snapshot, path: str, kind: str = "") -> KnownTarget | None:
-    """The target of that path; where a service and a job share a name, that of the kind."""
-    found = [one for one in known.targets if path_of(one) == path and kind in {"", one.target.kind}]
+def find_earlier(known: Snapshot, path: str, kind: str = "") -> KnownTarget | None:
+    """The target of a path in an older form, without the kind: `SOURCE/PROJECT/TARGET`, or `SOURCE/PROJECT` of GitLab.
+
+    Where a service and a job share a name it is the service, unless `kind` says otherwise.
+    """
+    found = [one for one in known.targets if path in _earlier_forms(one) and kind in {"", one.target.kind}]
     return min(found, key=lambda one: one.target.kind != "service", default=None)
+
+
+def _earlier_forms(known: KnownTarget) -> tuple[str, ...]:
+    about = known.target
+    form = f"{about.source}/{about.project}/{about.name}"
+    return (form, f"{about.source}/{about.project}") if about.kind == "project" else (form,)

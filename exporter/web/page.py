@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from exporter import __version__
@@ -28,7 +28,8 @@ from exporter.history.window import OTHER, History
 from exporter.providers import PROVIDERS
 from exporter.snapshot import KnownTarget, Snapshot, page_of
 from exporter.web import page_marks, page_words
-from exporter.web.overview import STRIP, Overview, Row, View, choices, find, lenient, line_of, overview, path_of
+from exporter.web.external_url import ExternalUrl
+from exporter.web.overview import STRIP, Overview, Row, View, choices, find, find_earlier, lenient, line_of, overview
 from exporter.web.page_words import OUTCOME_WORDS, plural
 from exporter.web.scrape import takes_gzip
 
@@ -86,14 +87,18 @@ SHAPES: Final[Mapping[Outcome, str]] = MappingProxyType(
 class Pages:
     """The pages over one collector."""
 
-    def __init__(self, collector: Collector, metrics_path: str) -> None:
+    def __init__(self, collector: Collector, metrics_path: str, external: ExternalUrl) -> None:
         self._collector = collector
+        self._external = external
         self._assets = {name: resources.files("exporter.web").joinpath("static", name).read_bytes() for name in MEDIA}
         self._docs = _readme()
         self._environment = _environment()
         self._environment.globals |= {
             "asset": self._asset_link,
+            "at": external.path,
+            "link": self._link,
             "metrics_path": metrics_path,
+            "target_link": self._target_link,
             "has_docs": bool(self._docs),
             "revision": os.environ.get("CI_BUILD_EXPORTER_REVISION", ""),
         }
@@ -113,13 +118,16 @@ class Pages:
         return await self._answer(request, self._index, lenient(request.query_params))
 
     async def target(self, request: Request) -> Response:
-        """One target: `/targets/SOURCE/PROJECT/TARGET`, with `?kind=job` where a service has the same name."""
-        path, kind = request.path_params["path"], request.query_params.get("kind", "")
+        """One target, at `/targets/` and its address; an address in its older form leads there."""
+        path = request.path_params["path"]
         known = await run_in_threadpool(self._collector.snapshot)
-        found = find(known, path, kind)
-        if found is None:
-            return await self._answer(request, self._missing, known, path, status=404)
-        return await self._answer(request, self._target, known, found)
+        found = find(known, path)
+        if found is not None:
+            return await self._answer(request, self._target, known, found)
+        earlier = find_earlier(known, path, request.query_params.get("kind", ""))
+        if earlier is not None:
+            return RedirectResponse(self._target_link(earlier), 308, HEADERS)
+        return await self._answer(request, self._missing, known, path, status=404)
 
     async def asset(self, request: Request) -> Response:
         """A file of the page's own."""
@@ -191,7 +199,15 @@ class Pages:
 
     def _asset_link(self, name: str) -> str:
         """Its address, another one whenever its content is."""
-        return f"/static/{name}?v={sha256(self._assets[name]).hexdigest()[:12]}"
+        return self._external.path(f"/static/{name}?v={sha256(self._assets[name]).hexdigest()[:12]}")
+
+    def _link(self, view: View, **changed: Any) -> str:
+        """The page's address with that view, changed."""
+        parameters = view.parameters(**changed)
+        return self._external.path(f"/?{urlencode(parameters)}" if parameters else "/")
+
+    def _target_link(self, known: KnownTarget) -> str:
+        return self._external.path(f"/targets/{quote(known.target.address)}")
 
 
 def _environment() -> Environment:
@@ -214,27 +230,13 @@ def _environment() -> Environment:
         "STATE_COUNT": STATE_COUNT,
         "STRIP": STRIP,
         "TILES": TILES,
-        "link": _link,
         "page_of": page_of,
         "pairs": lambda values: [(value, value) for value in values],
-        "path_of": path_of,
         "sparkline": page_marks.sparkline,
         "tally": _tally,
-        "target_link": _target_link,
         "version": __version__,
     }
     return environment
-
-
-def _link(view: View, **changed: Any) -> str:
-    """The page's address with that view, changed."""
-    parameters = view.parameters(**changed)
-    return f"/?{urlencode(parameters)}" if parameters else "/"
-
-
-def _target_link(known: KnownTarget) -> str:
-    path = f"/targets/{quote(path_of(known))}"
-    return f"{path}?kind=job" if known.target.kind == "job" else path
 
 
 def _tally(builds: Sequence[Build]) -> str:

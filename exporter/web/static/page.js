@@ -129,7 +129,8 @@ document.addEventListener("visibilitychange", () => {
 function address() {
   const said = [...new FormData(filters)].filter(([name, value]) => value !== "" && value !== { sort: "state", per_page: "50" }[name]);
   const query = new URLSearchParams(said).toString();
-  return query ? `/?${query}` : "/";
+  const page = filters.getAttribute("action");
+  return query ? `${page}?${query}` : page;
 }
 
 function fill() {
