@@ -1,5 +1,6 @@
 """What is known at one moment, as the status page and the API take it: references to what does not change. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 from exporter.build import Build, Target
 from exporter.exposition.self_metrics import SourceStatus
 from exporter.exposition.series_limit import shown_history
-from exporter.history.health import Standings
+from exporter.history.health import Standing, Standings
 from exporter.history.window import History
 from exporter.polling.rate_limit import Allowance
 from exporter.polling.state import Source
@@ -26,6 +27,8 @@ class KnownSource:
     url: str
     page_of: Callable[[Target, Build | None], str | None]
     """The address of the provider's page of a build of a target, or of the target."""
+    page_of_run: Callable[[Target, str], str | None]
+    """The same of a run."""
     up: bool | None
     """None: nothing was tried yet."""
     resting_until: float | None
@@ -33,7 +36,13 @@ class KnownSource:
     allowance: Allowance
     targets: int
     errors: tuple[str, ...]
-    """Why the last discovery failed, a line each."""
+    """Why the last discovery failed, a line each; else, if the source is down, why most of its targets failed."""
+    unread: int = 0
+    """Targets that were never tried."""
+    discovered: bool = True
+    """Whether its targets were looked for at least once."""
+    has_logs: bool = False
+    """Whether the command `builds logs` can read logs of its builds."""
 
 
 class KnownTarget(NamedTuple):
@@ -108,12 +117,22 @@ def _source(source: Source, now: float) -> KnownSource:
         title=source.provider.title,
         url=source.reader.settings.url,
         page_of=source.provider.page_of,
+        page_of_run=source.provider.page_of_run,
         up=source.state.answered,
         resting_until=bucket.resting_until if now < bucket.resting_until else None,
         allowance=bucket.allowance,
         targets=len(source.targets),
-        errors=source.state.discovery.errors,
+        errors=source.state.discovery.errors or (() if source.state.answered is not False else _most(source)),
+        unread=sum(state.health.up is None for state in source.targets.values()),
+        discovered=source.state.discovery.tried,
+        has_logs=source.provider.has_logs,
     )
+
+
+def _most(source: Source) -> tuple[str, ...]:
+    """The error that most of its targets have, for a source that finds them without a request."""
+    errors = Counter(state.health.error for state in source.targets.values() if state.health.up is False)
+    return tuple(error for error, _number in errors.most_common(1))
 
 
 def status_of(source: Source, now: float) -> SourceStatus:
@@ -137,3 +156,10 @@ def status_of(source: Source, now: float) -> SourceStatus:
 def page_of(known: KnownTarget, build: Build | None = None) -> str | None:
     """The address of the provider's page of a build, or of the target; None where the provider documents none."""
     return known.source.page_of(known.target, build)
+
+
+def failed_page(known: KnownTarget, standing: Standing) -> str | None:
+    """The address of the page of the build that broke it, else of the failed run; None where none is known."""
+    if standing.failure is not None and (page := page_of(known, standing.failure)):
+        return page
+    return known.source.page_of_run(known.target, standing.failed_run) if standing.failed_run else None

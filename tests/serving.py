@@ -149,10 +149,9 @@ def serving(  # noqa: PLR0913  # most of them by name, and seldom
     listening = listen("127.0.0.1:0")
     stopping = asyncio.Event()
     at = external_url(external)
-    app = application(
-        collector, path, lambda: reload(collector), lifecycle=lifecycle, stopping=stopping, external=at
-    )
-    server = server_of(behind(at.prefix, Access(app, web) if web else app), web.context() if web else None, stopping, limits)
+    app = application(collector, path, lambda: reload(collector), lifecycle=lifecycle, stopping=stopping, external=at)
+    answering = behind(at.prefix, Access(app, web) if web else app)
+    server = server_of(answering, web.context() if web else None, stopping, limits)
     thread = threading.Thread(target=server.run, args=([listening],), name="exporter", daemon=True)
     thread.start()
     try:

@@ -15,8 +15,8 @@ from exporter.history.window import Rules
 from exporter.polling.rate_limit import Allowance
 from exporter.providers.gitlab import GitLab
 from exporter.providers.northflank import Northflank
-from exporter.snapshot import KnownSource, KnownTarget, Snapshot, page_of
-from exporter.web.overview import View, choices, faults, find, lenient, overview
+from exporter.snapshot import KnownSource, KnownTarget, Snapshot, failed_page, page_of
+from exporter.web.overview import View, choices, faults, find, find_earlier, lenient, others_of, overview
 
 HOUR = 3600.0
 SOURCE = KnownSource(
@@ -25,13 +25,21 @@ SOURCE = KnownSource(
     title="Northflank",
     url="https://x.example",
     page_of=Northflank(northflank()).page_of,
+    page_of_run=Northflank(northflank()).page_of_run,
     up=True,
     resting_until=None,
     allowance=Allowance(),
     targets=1,
     errors=(),
 )
-GITLAB = replace(SOURCE, name="gl", provider="gitlab", title="GitLab", page_of=GitLab(gitlab("a/b")).page_of)
+GITLAB = replace(
+    SOURCE,
+    name="gl",
+    provider="gitlab",
+    title="GitLab",
+    page_of=GitLab(gitlab("a/b")).page_of,
+    page_of_run=GitLab(gitlab("a/b")).page_of_run,
+)
 API = Target("nf", "service", "shop", "api")
 
 
@@ -81,9 +89,21 @@ def test_a_pull_request_that_fails_breaks_no_target() -> None:
     assert not found.standings.whole.broken
 
 
-def test_of_several_broken_branches_the_one_is_told_that_failed_most() -> None:
-    found = target(WEB, failing("a"), failing("b", 1, "release/1"), failing("c", 2, "release/1"))
-    assert found.standings.whole.broken_branch == "release/1"
+def test_of_several_broken_branches_the_default_one_is_named_then_the_one_that_has_been_broken_longest() -> None:
+    found = target(WEB, failing("a", 9), failing("b", 1, "release/1"), failing("c", 2, "release/1"))
+    assert (found.standings.whole.broken_branch, found.standings.whole.broken_since) == ("main", NOW + 9 + 60)
+    found = target(WEB, build("a"), failing("b", 2, "release/2"), failing("c", 1, "release/1"))
+    assert (found.standings.whole.broken_branch, found.standings.whole.failures) == ("release/1", 1)
+    assert found.standings.whole.failure == failing("c", 1, "release/1")
+
+
+def test_a_branch_is_the_default_one_by_the_providers_word_or_as_its_stand_in() -> None:
+    history = read(build("a"), build("b", branch="release/1"))
+    found = standings(history, statistics(history, RULES)).branches
+    assert (found["main"].default, found["release/1"].default) == (True, False)
+    told = replace(history, default_branch="release/1")
+    found = standings(told, statistics(told, RULES)).branches
+    assert (found["main"].default, found["release/1"].default) == (False, True)
 
 
 def test_a_build_is_stuck_after_an_hour_or_three_times_what_builds_take() -> None:
@@ -113,17 +133,47 @@ def test_a_quantile_is_one_of_the_values(share: float, value: float) -> None:
 # Which targets, and in which order
 
 
-def test_the_broken_come_first_the_longest_row_before_all_then_stuck_then_unread() -> None:
+def test_broken_default_branches_come_first_the_longest_before_all_then_stuck_then_unread() -> None:
     things = known(
         target(replace(WEB, name="a-fine"), build("a")),
         target(replace(WEB, name="b-unread"), build("a"), up=False),
         target(replace(WEB, name="c-stuck"), build("a", Outcome.EXECUTING, at=-2 * HOUR)),
-        target(replace(WEB, name="d-broken"), failing("a")),
-        target(replace(WEB, name="e-worse"), failing("a"), failing("b", 1)),
+        target(replace(WEB, name="d-release"), failing("a", -HOUR, "release/1"), build("b")),
+        target(replace(WEB, name="e-broken"), failing("a"), failing("b", 1)),
+        target(replace(WEB, name="f-longer"), failing("a", -60)),
     )
-    assert shown(things) == ["e-worse", "d-broken", "c-stuck", "b-unread", "a-fine"]
+    assert shown(things) == ["f-longer", "e-broken", "d-release", "c-stuck", "b-unread", "a-fine"]
     rows = overview(things, View()).rows
-    assert [row.state for row in rows] == ["broken", "broken", "stuck", "unread", "passing"]
+    assert [row.state for row in rows] == ["broken", "broken", "broken", "stuck", "unread", "passing"]
+    assert shown(things, sort="broken")[:4] == ["d-release", "f-longer", "e-broken", "a-fine"]
+
+
+def test_a_row_is_about_the_branch_to_look_at_first() -> None:
+    release = failing("r", 1, "release/1")
+    running = build("x", Outcome.EXECUTING, at=9, branch="feature/x")
+    things = known(target(WEB, build("a"), release, build("b", at=2), running))
+    (row,) = overview(things, View()).rows
+    assert (row.branch, row.state, row.builds, row.standing.failure) == ("release/1", "broken", [release], release)
+    others = [(branch, state) for branch, _, state in others_of(row, things.at)]
+    assert others == [("main", "passing"), ("other", "running")]
+    (row,) = overview(things, View(), whole=True).rows
+    assert (row.branch, row.state, len(row.builds)) == ("", "broken", 4)
+
+
+def test_what_failed_on_other_branches_leads_nowhere() -> None:
+    things = known(target(WEB, build("a"), failing("b", 1, "feature/x")))
+    (row,) = overview(things, View()).rows
+    assert (row.branch, row.state) == ("main", "passing")
+    (row,) = overview(things, View(branch="other")).rows
+    assert row.state == "quiet"
+
+
+def test_a_broken_branch_awaits_its_newest_unfinished_build() -> None:
+    retry = build("b", Outcome.EXECUTING, at=9)
+    (row,) = overview(known(target(WEB, failing("a"), retry)), View()).rows
+    assert row.awaited == retry
+    (row,) = overview(known(target(WEB, build("a"), retry)), View()).rows
+    assert row.awaited is None
 
 
 def test_a_target_that_was_not_read_yet_is_new_and_one_without_builds_is_quiet() -> None:
@@ -138,6 +188,16 @@ def test_targets_are_sorted_by_name_newest_build_and_success() -> None:
     assert shown(things, sort="name") == ["api", "web", "x"]
     assert shown(things, sort="newest") == ["web", "api", "x"]
     assert shown(things, sort="ratio") == ["web", "api", "x"]
+
+
+def test_targets_are_sorted_by_how_slow_and_how_fresh_they_are_those_that_are_neither_last() -> None:
+    things = known(
+        target(WEB, build("a", took=60))._replace(refreshed_at=NOW - 5),
+        target(API, build("a", took=90))._replace(refreshed_at=None),
+        target(replace(API, name="x"), failing("a")),
+    )
+    assert shown(things, sort="p90") == ["api", "web", "x"]
+    assert shown(things, sort="read") == ["web", "x", "api"]
 
 
 def test_every_word_of_a_search_must_be_in_the_address() -> None:
@@ -192,14 +252,27 @@ def test_a_row_has_thirty_builds_and_the_latencies_of_all_that_succeeded() -> No
 # Addresses
 
 
-def test_a_target_is_found_by_its_path_and_a_job_by_its_kind() -> None:
+def test_a_target_is_found_by_its_address_and_in_older_forms_a_job_by_its_kind() -> None:
     service, job = target(WEB), target(replace(WEB, kind="job"))
     project = target(Target("gl", "project", "a/b", "a/b"))
     things = known(job, service, project)
-    assert find(things, "nf/shop/web") is service
-    assert find(things, "nf/shop/web", "job") is job
-    assert find(things, "gl/a/b/a/b") is project
-    assert find(things, "gl/a/b") is None
+    for one in (service, job, project):
+        assert find(things, one.target.address) is one
+    assert find(things, "nf/shop/web") is None
+    assert find_earlier(things, "nf/shop/web") is service
+    assert find_earlier(things, "nf/shop/web", "job") is job
+    assert find_earlier(things, "gl/a/b/a/b") is project
+    assert find_earlier(things, "gl/a/b") is project
+    assert find_earlier(things, "gl/a") is None
+
+
+def test_the_page_of_a_failure_is_that_of_the_build_or_of_the_run() -> None:
+    path = Target("gl", "project", "shop/web", "shop/web")
+    one = target(path, failing("7"), source=GITLAB)
+    assert failed_page(one, one.standings.whole) == "https://gitlab.example.com/shop/web/-/jobs/7"
+    of_run = replace(one.standings.whole, failure=None, failed_run="12")
+    assert failed_page(one, of_run) == "https://gitlab.example.com/shop/web/-/pipelines/12"
+    assert failed_page(one, Standing()) is None
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from math import pi
 
 import pytest
+import yaml
 from builds import NOW, build
 from promql_parser import parse
 from serving import TOKEN, Clock, Exporter, gitlab, northflank, refused_url, serving, settings, simulating
@@ -17,8 +19,9 @@ from exporter.exposition.render import Format
 from exporter.simulator import demo_world
 from exporter.simulator.server import SIMULATOR_TOKEN
 from exporter.simulator.world import Entity, Habits, NorthflankProject, World
-from exporter.web import page_marks, page_words
+from exporter.web import page_docs, page_marks, page_render, page_state, page_words
 from exporter.web.application import usable_path
+from exporter.web.overview import View, overview
 
 SCRIPT = "<script>alert(1)</script>"
 QUOTES = "\"' onload=x()"
@@ -106,7 +109,7 @@ def test_pages_lead_on_with_the_view_kept(exporter: Exporter) -> None:
     assert len(shown(text)) == 5
 
 
-@pytest.mark.parametrize("path", ["/", "/targets/northflank/service/shop/checkout", "/targets/northflank/service/shop/nothing"])
+@pytest.mark.parametrize("path", ["/", "/targets/northflank/service/shop/checkout", "/targets/nowhere", "/docs"])
 def test_a_page_may_load_nothing_but_our_own(exporter: Exporter, path: str) -> None:
     reply = exporter.ask(path)
     policy = reply.headers["content-security-policy"]
@@ -176,7 +179,8 @@ def test_markup_in_the_name_of_a_branch_is_text() -> None:
         more = f"metrics: {{branches: ['{SCRIPT}', '\"*']}}"
         with serving(settings(northflank(simulator), more=more), CLOCK) as exporter:
             exporter.collector.collect()
-            for path in ("/", "/targets/northflank/service/shop/web", "/targets/northflank/service/shop/api", "/?branch=%3Cscript%3E"):
+            pages = ("/targets/northflank/service/shop/web", "/targets/northflank/service/shop/api")
+            for path in ("/", *pages, "/?branch=%3Cscript%3E"):
                 text = exporter.ask(path).text
                 tags = Tags(text)
                 assert len(tags.all("script", "src")) == sum(name == "script" for name, _ in tags.found) == 1
@@ -197,10 +201,132 @@ def test_pages_are_compressed_where_that_is_wanted_and_head_has_no_body(exporter
 def test_the_documentation_is_that_of_the_version() -> None:
     with simulating(World((), ())) as simulator, serving(settings(northflank(simulator))) as exporter:
         reply = exporter.ask("/docs")
-        assert reply.headers["content-type"] == "text/plain; charset=utf-8"
-        assert "# ci-build-exporter" in reply.text
+        assert reply.headers["content-type"] == "text/html; charset=utf-8"
+        assert '<h1 id="ci-build-exporter">ci-build-exporter</h1>' in reply.text
+        tags = Tags(reply.text)
+        assert not tags.all("img", "src")
+        ids = {attributes["id"] for _name, attributes in tags.found if "id" in attributes}
+        for link in tags.all("a", "href"):
+            assert link.startswith(("http", "/", "#")), link
+            assert not link.startswith("#") or link[1:] in ids, link
         page = exporter.ask("/").text
         assert "nothing that builds" in page or "for the first time" in page
+
+
+def test_markup_in_a_text_is_not_rendered() -> None:
+    made = page_docs.rendered(
+        '# A *b*\n\n<script>x</script>\n\n![the <b>](x.png) <i onclick="x()">c</i> [d](javascript:x)'
+    )
+    assert made == ('<h1 id="a-b">A <em>b</em></h1>\n<p>the &lt;b&gt; c [d](javascript:x)</p>\n')
+
+
+def test_an_unknown_address_has_a_page_with_a_way_back_for_a_browser(exporter: Exporter) -> None:
+    reply = exporter.ask("/nowhere/%3Cb%3E", {"Accept": "text/html,*/*;q=0.8"})
+    assert reply.status == 404
+    assert "There is nothing at <code>/nowhere/&lt;b&gt;</code>" in reply.text
+    assert '<a href="/">All targets</a>' in reply.text
+    assert exporter.ask("/nowhere").text == "Not Found"
+    assert exporter.ask("/-/reload").status == 405
+
+
+def test_an_unknown_target_leads_to_similar_ones(exporter: Exporter) -> None:
+    reply = exporter.ask("/targets/northflank/service/shop/chekout")
+    assert reply.status == 404
+    assert 'href="/targets/northflank/service/shop/checkout"' in reply.text
+
+
+def test_a_page_says_when_data_was_read_and_that_nothing_scrapes(exporter: Exporter) -> None:
+    exporter.scrape()
+    text = exporter.ask("/").text
+    assert "Nothing scrapes this exporter" not in text
+    assert re.search(r'id="fresh" data-live>data read\s+<time [^>]*>now</time>', text)
+    CLOCK.now += 600
+    text = exporter.ask("/").text
+    CLOCK.now -= 600
+    assert "Nothing scrapes this exporter" in text
+    assert re.search(r"The last scrape was\s+<time", text)
+    assert f"- targets: [&#34;{exporter.url.removeprefix('http://')}&#34;]" in text
+
+
+@pytest.mark.parametrize(
+    ("origin", "path", "lines"),
+    [
+        ("http://localhost:10065", "/metrics", ['targets: ["localhost:10065"]']),
+        (
+            "https://ci.example.com",
+            "/b/metrics",
+            ["scheme: https", "metrics_path: /b/metrics", '["ci.example.com:443"]'],
+        ),
+        ("http://[::1]", "/metrics", ['targets: ["[::1]:80"]']),
+    ],
+)
+def test_the_configuration_for_prometheus_is_that_of_the_address(origin: str, path: str, lines: list[str]) -> None:
+    text = page_words.scrape_config(origin, path)
+    (job,) = yaml.safe_load(text)["scrape_configs"]
+    assert job["scrape_timeout"] == "12s"
+    for line in lines:
+        assert line in text
+
+
+def test_a_source_that_names_its_targets_shows_on_its_card_why_it_cannot_be_read(exporter: Exporter) -> None:
+    card = exporter.ask("/").text.split('class="down"')[1].split("</li>")[0]
+    assert ">gone</a>" in card
+    assert "connection refused" in card.lower()
+
+
+def test_where_no_source_can_be_read_the_configuration_is_not_blamed() -> None:
+    with serving(settings(northflank(refused_url())), CLOCK) as exporter:
+        exporter.collector.collect()
+        text = exporter.ask("/").text
+    assert "No targets are known, because a source cannot be read." in text
+    assert "or the configuration leaves it out" not in text
+
+
+def test_the_first_read_says_how_far_it_is(exporter: Exporter) -> None:
+    known = exporter.collector.snapshot()
+    sources = [replace(source, up=None, unread=3) for source in known.sources]
+    assert page_state.first_read(replace(known, sources=tuple(sources[:1]))) == "15 of 18 targets read so far"
+    looking = replace(sources[1], unread=0, discovered=False)
+    assert page_state.first_read(replace(known, sources=(looking,))) == "gitlab: looking for targets"
+    fine = replace(known, targets=known.targets[-1:], sources=(sources[0],))
+    view = View(source="gone")
+    assert page_state.headline(fine, view, overview(replace(fine, targets=()), view))["headline"] == (
+        "Reading for the first time"
+    )
+
+
+def test_a_broken_target_has_the_commands_that_lead_to_its_repair(exporter: Exporter) -> None:
+    text = unescape(exporter.ask("/targets/northflank/service/shop/checkout").text)
+    address = "northflank/service/shop/checkout"
+    assert f">ci-build-exporter builds list {address} --failed-last<" in text
+    assert re.search(rf">ci-build-exporter builds show {address} [\w-]+<", text)
+    assert re.search(rf">ci-build-exporter builds retry {address} [\w-]+ --wait<", text)
+    assert "builds logs" not in text
+    assert (
+        "builds logs gitlab/project/harbour/storefront"
+        in exporter.ask("/targets/gitlab/project/harbour/storefront").text
+    )
+
+
+@pytest.mark.parametrize(
+    ("page", "pages", "numbers"),
+    [
+        (1, 1, [1]),
+        (1, 4, [1, 2, 3, 4]),
+        (1, 40, [1, 2, 3, None, 40]),
+        (5, 40, [1, 2, 3, 4, 5, 6, 7, None, 40]),
+        (20, 40, [1, None, 18, 19, 20, 21, 22, None, 40]),
+        (40, 40, [1, None, 38, 39, 40]),
+    ],
+)
+def test_pages_have_numbers(page: int, pages: int, numbers: list[int | None]) -> None:
+    assert page_render.page_numbers(page, pages) == numbers
+
+
+def test_filters_are_cleared_where_there_are_any(exporter: Exporter) -> None:
+    assert "Clear filters" not in exporter.ask("/").text
+    assert "Clear filters" not in exporter.ask("/?sort=name").text
+    assert 'href="/?sort=name">Clear filters</a>' in exporter.ask("/?q=web&sort=name&state=broken").text
 
 
 def test_where_the_metrics_are_at_the_root_there_is_no_page() -> None:

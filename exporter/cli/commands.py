@@ -12,6 +12,8 @@ import click
 from exporter.cli.completion import remember_targets
 from exporter.cli.options import LOG_FORMATS, LOG_LEVELS, config_file, not_a_url, option, web_address
 
+SELF_SCRAPE = 15.0
+"""Seconds between two reads of the demo, which nothing may scrape."""
 listen_address = option(
     "web.listen-address",
     callback=not_a_url,
@@ -23,7 +25,6 @@ telemetry_path = option("web.telemetry-path", default="/metrics", show_default=T
 external_url = option(
     "web.external-url",
     callback=web_address,
-    default="",
     help="The address that people open, for links; its path, if any, is put before all others.",
 )
 web_config_file = option(
@@ -78,7 +79,7 @@ def demo(**options: Any) -> None:
     # Two servers, because GitLab and Northflank have rate limits of their own.
     with Simulator(made, rate_limit=DEMO_LIMIT) as northflank, Simulator(made, rate_limit=DEMO_LIMIT) as gitlab:
         settings = simulated_settings(northflank.url, gitlab.url)
-        answer_scrapes(settings, lambda: settings, None, **options)
+        answer_scrapes(settings, lambda: settings, None, self_scrape=SELF_SCRAPE, **options)
 
 
 @click.command()

@@ -37,14 +37,14 @@ def seconds(context: click.Context, _parameter: click.Parameter, text: str) -> f
         raise click.BadParameter(str(error)) from error
 
 
-def web_address(context: click.Context, _parameter: click.Parameter, text: str) -> Any:
+def web_address(context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
     """The `ExternalUrl` of the option's value."""
     if context.resilient_parsing:
         return None
     from exporter.web.external_url import external_url
 
     try:
-        return external_url(text)
+        return external_url(text or "")
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

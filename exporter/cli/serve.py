@@ -76,6 +76,14 @@ def answer_scrapes(settings: Settings, reread: Callable[[], Settings], web: WebF
     log.info("listening", url=f"{'https' if context else 'http'}://{host}:{port}{path}", version=__version__)
     stopping = asyncio.Event()
     lifecycle = options.get("web_enable_lifecycle", False)
-    app = application(collector, path, reload, lifecycle=lifecycle, stopping=stopping, external=external)
+    app = application(
+        collector,
+        path,
+        reload,
+        lifecycle=lifecycle,
+        stopping=stopping,
+        external=external,
+        self_scrape=options.get("self_scrape", 0.0),
+    )
     answering = behind(external.prefix, Access(app, web) if web else app)
     run(answering, listening, reload_at_hangup, context, stopping)

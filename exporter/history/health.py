@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from exporter.build import FAILED, Build, Outcome
+from exporter.history.names import STAND_IN
 from exporter.history.records import OTHER, History
 from exporter.history.runs import age_key
 from exporter.history.statistics import Statistics
@@ -31,6 +32,10 @@ class Standing:
     failures: int = 0
     """Failed runs since the last that succeeded."""
     broken_since: float | None = None
+    failure: Build | None = None
+    """The build that broke it; None while it is not broken, and where no failed build is known."""
+    failed_run: str = ""
+    """The run of that build; empty while it is not broken."""
     oldest_unfinished: float | None = None
     stuck_at: float = inf
     """From when on the oldest unfinished build is stuck."""
@@ -38,6 +43,11 @@ class Standing:
     succeeded: int = 0
     decided: int = 0
     """Runs of the window that succeeded, and that succeeded or failed."""
+    p50: float | None = None
+    p90: float | None = None
+    """Seconds from creation to conclusion; half and nine of ten of the window's successful builds took no longer."""
+    default: bool = False
+    """Whether it is the target's default branch, or a stand-in for it."""
 
     @property
     def success_ratio(self) -> float | None:
@@ -74,14 +84,33 @@ def standings(history: History, found: Iterable[Statistics]) -> Standings:
     for group in found:
         branch, here = group.group[0], _of_group(group)
         by_branch[branch] = _with(by_branch[branch], here) if branch in by_branch else here
-    if any(standing.oldest_unfinished is not None for standing in by_branch.values()):
-        builds = window_of(history)
-        for branch, standing in by_branch.items():
-            if standing.oldest_unfinished is not None:
-                usual = quantile(latencies(build for build in builds if branch_of(history, build) == branch), 0.9)
-                patience = max(STUCK_AFTER, STUCK_FACTOR * (usual or 0.0))
-                by_branch[branch] = replace(standing, stuck_at=standing.oldest_unfinished + patience)
-    return Standings(_together(by_branch), by_branch)
+    defaults = STAND_IN if history.default_branch is None else (history.default_branch,)
+    took = _latencies_by_branch(history)
+    for branch, standing in by_branch.items():
+        of_branch = took.get(branch, [])
+        p90, stuck_at = quantile(of_branch, 0.9), inf
+        if standing.oldest_unfinished is not None:
+            stuck_at = standing.oldest_unfinished + max(STUCK_AFTER, STUCK_FACTOR * (p90 or 0.0))
+        by_branch[branch] = replace(
+            standing,
+            p50=quantile(of_branch, 0.5),
+            p90=p90,
+            stuck_at=stuck_at,
+            default=branch in defaults and branch != OTHER,
+        )
+    every = [seconds for of_branch in took.values() for seconds in of_branch]
+    whole = replace(_together(by_branch), p50=quantile(every, 0.5), p90=quantile(every, 0.9))
+    return Standings(whole, by_branch)
+
+
+def _latencies_by_branch(history: History) -> dict[str, list[float]]:
+    """The seconds of the window's successful builds by branch label."""
+    took: dict[str, list[float]] = {}
+    for row in history.rows.values():
+        build = row.build
+        if row.shown and build.outcome is Outcome.SUCCESS and build.latency is not None:
+            took.setdefault(branch_of(history, build), []).append(build.latency)
+    return took
 
 
 def latencies(builds: Iterable[Build]) -> list[float]:
@@ -99,9 +128,18 @@ def _together(by_branch: Mapping[str, Standing]) -> Standing:
     """How all branches stand; only named ones are broken, for what failed on `other` may be any pull request."""
     whole = Standing()
     for branch, standing in by_branch.items():
-        of_other = replace(standing, broken=False, broken_branch="", failures=0, broken_since=None)
-        whole = _with(whole, of_other if branch == OTHER else standing)
+        whole = _with(whole, unbroken(standing) if branch == OTHER else standing)
     return whole
+
+
+def unbroken(standing: Standing) -> Standing:
+    """The same, not broken."""
+    return replace(standing, broken=False, broken_branch="", failures=0, broken_since=None, failure=None, failed_run="")
+
+
+def urgency(standing: Standing) -> tuple[bool, bool, float]:
+    """Orders broken branches by what is fixed first: the default branch, then what has been broken longest."""
+    return not standing.broken, not standing.default, _or(standing.broken_since, inf)
 
 
 def _of_group(found: Statistics) -> Standing:
@@ -113,6 +151,8 @@ def _of_group(found: Statistics) -> Standing:
         broken_branch=found.group[0] if found.sequel.success is False else "",
         failures=found.sequel.failures,
         broken_since=found.sequel.broken_since,
+        failure=found.sequel.failure if found.sequel.success is False else None,
+        failed_run=found.sequel.failed_run,
         oldest_unfinished=found.oldest_unfinished,
         flaky_commits=found.flaky_commits,
         succeeded=succeeded,
@@ -121,16 +161,19 @@ def _of_group(found: Statistics) -> Standing:
 
 
 def _with(one: Standing, two: Standing) -> Standing:
-    """Both as one: broken where either is, by the one that failed more often."""
+    """Both as one: broken where either is, by the one that is fixed first."""
     newest = two if _or(two.last_created, -inf) > _or(one.last_created, -inf) else one
-    worst = two if (two.broken, two.failures) > (one.broken, one.failures) else one
+    worst = two if urgency(two) < urgency(one) else one
     return Standing(
         last_created=newest.last_created,
         last_outcome=newest.last_outcome,
         broken=worst.broken,
         broken_branch=worst.broken_branch,
+        default=worst.default,
         failures=worst.failures,
         broken_since=worst.broken_since,
+        failure=worst.failure,
+        failed_run=worst.failed_run,
         oldest_unfinished=_earlier(one.oldest_unfinished, two.oldest_unfinished),
         stuck_at=min(one.stuck_at, two.stuck_at),
         flaky_commits=one.flaky_commits + two.flaky_commits,

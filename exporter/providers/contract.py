@@ -180,6 +180,10 @@ class Provider(Protocol):
         """Whether the API has a list of runs, each with a status of its own."""
 
     @property
+    def has_logs(self) -> bool:
+        """Whether the API has the logs of builds."""
+
+    @property
     def limit_headers(self) -> LimitHeaders:
         """The headers in which an answer reports the rate limit."""
 
@@ -261,6 +265,11 @@ class BuildsAreRuns:
     """What a provider answers whose builds are their own runs: nothing is asked of runs, branches and the target."""
 
     __slots__ = ()
+
+    @property
+    def has_logs(self) -> bool:
+        """No."""
+        return False
 
     @property
     def lists_runs(self) -> bool:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from exporter.build import Build, Outcome
 from exporter.collector import Collector
-from exporter.snapshot import KnownSource, KnownTarget, Snapshot, page_of
+from exporter.snapshot import KnownSource, KnownTarget, Snapshot, failed_page, page_of
 from exporter.web.external_url import ExternalUrl
 from exporter.web.overview import Row, View, builds_of, faults, find, find_earlier, line_of, overview
 from exporter.web.scrape import takes_gzip
@@ -73,7 +73,7 @@ def routes(collector: Collector, external: ExternalUrl) -> list[Route]:
 
 def listed(known: Snapshot, view: View, external: ExternalUrl) -> dict[str, Any]:
     """What `/targets` answers."""
-    seen = overview(known, view)
+    seen = overview(known, view, whole=True)
     return {
         "at": known.at,
         "counts": seen.counts,
@@ -82,13 +82,13 @@ def listed(known: Snapshot, view: View, external: ExternalUrl) -> dict[str, Any]
         "pages": seen.pages,
         "per_page": view.per_page,
         "sources": [_source(source) for source in known.sources],
-        "targets": [_target(row, external) | {"builds": [_build(row.known, build) for build in row.builds]} for row in seen.rows],
+        "targets": [
+            _target(row, external) | {"builds": [_build(row.known, build) for build in row.builds]} for row in seen.rows
+        ],
     }
 
 
-def window(
-    known: Snapshot, found: KnownTarget, wanted: Wanted, external: ExternalUrl
-) -> dict[str, Any]:
+def window(known: Snapshot, found: KnownTarget, wanted: Wanted, external: ExternalUrl) -> dict[str, Any]:
     """What `/targets/…/builds` answers."""
     builds = [
         build
@@ -97,7 +97,7 @@ def window(
     ]
     return {
         "at": known.at,
-        "target": _target(Row(line_of(found, known.at)), external),
+        "target": _target(Row(line_of(found, known.at, whole=True)), external),
         "total": len(builds),
         "builds": [_build(found, build) for build in builds],
     }
@@ -136,6 +136,8 @@ def _target(row: Row, external: ExternalUrl) -> dict[str, Any]:
         "broken_branch": standing.broken_branch or None,
         "broken_since": standing.broken_since,
         "consecutive_failures": standing.failures,
+        "failed_build": _build(known, standing.failure) if standing.failure else None,
+        "failed_url": failed_page(known, standing),
         "running": row.running,
         "stuck": row.stuck,
         "flaky_commits": standing.flaky_commits,

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +15,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ExceptionHandler
 
 from exporter.build import Target
 from exporter.collector import Collector
@@ -25,7 +26,7 @@ from exporter.polling.polls import EVERYTHING, Scope, only
 from exporter.web import api
 from exporter.web.external_url import ExternalUrl
 from exporter.web.page import Pages
-from exporter.web.scrape import SCRAPE_TIMEOUT, form, patience, takes_gzip
+from exporter.web.scrape import SCRAPE_TIMEOUT, Scrapes, form, patience, takes_gzip
 from exporter.web.webhook import deliver
 
 P = ParamSpec("P")
@@ -97,7 +98,10 @@ class Endpoints:
         stopping: asyncio.Event,
         *,
         lifecycle: bool,
+        self_scrape: float = 0.0,
     ) -> None:
+        self.scrapes = Scrapes(collector.now)
+        self._self_scrape = self_scrape
         self._collector = collector
         self._stopping = stopping
         self._reload = reload
@@ -112,6 +116,7 @@ class Endpoints:
         Nothing new is asked or put together within a second of the last answer of the kind, unless something moved.
         """
         kind = _kind(request)
+        self.scrapes.last = self._collector.now
         recent = self._fresh(kind)
         if recent is None:
             await self._wait(request, EVERYTHING)
@@ -145,6 +150,7 @@ class Endpoints:
         if target is None:
             known = "source" if source not in self._collector.sources() else "target"
             return PlainTextResponse(f"no such {known}; the command targets lists what is read\n", 404)
+        self.scrapes.last = self._collector.now
         await self._wait(request, only(target))
         wanted, compressed = _kind(request)
         body = await self._timed(self._collector.expose_target, target, wanted)
@@ -196,10 +202,18 @@ class Endpoints:
     @asynccontextmanager
     async def lifespan(self, _application: Starlette) -> AsyncIterator[None]:
         """Read once at the start, so that the first scrape is full."""
-        first = asyncio.create_task(settle(self._collector, FIRST_READ, self._stopping))
+        first = asyncio.create_task(self._read())
         yield
         first.cancel()
         self._collector.close()
+
+    async def _read(self) -> None:
+        """Read once; then again and again where the exporter scrapes itself."""
+        await settle(self._collector, FIRST_READ, self._stopping)
+        while self._self_scrape and not self._stopping.is_set():
+            self.scrapes.last = self._collector.now
+            await asyncio.sleep(self._self_scrape)
+            await settle(self._collector, FIRST_READ, self._stopping)
 
 
 def usable_path(path: str) -> str:
@@ -213,7 +227,7 @@ def usable_path(path: str) -> str:
     return path
 
 
-def application(
+def application(  # noqa: PLR0913  # most of them by name
     collector: Collector,
     path: str = "/metrics",
     reload: Callable[[], None] = lambda: None,
@@ -221,14 +235,15 @@ def application(
     lifecycle: bool = False,
     stopping: asyncio.Event | None = None,
     external: ExternalUrl | None = None,
+    self_scrape: float = 0.0,
 ) -> Starlette:
     """The exporter's web side; `reload` reads the configuration again or raises ConfigError.
 
-    `external` is the address under which people reach it.
+    `external` is the address under which people reach it. Every `self_scrape` seconds, if not 0, it reads by itself.
 
     Once `stopping` is set, scrapes are answered without waiting any longer.
     """
-    endpoints = Endpoints(collector, reload, stopping or asyncio.Event(), lifecycle=lifecycle)
+    endpoints = Endpoints(collector, reload, stopping or asyncio.Event(), lifecycle=lifecycle, self_scrape=self_scrape)
     routes = [
         Route(path, endpoints.metrics),
         Route("/probe", endpoints.probe),
@@ -239,8 +254,11 @@ def application(
     ]
     external = external or ExternalUrl()
     routes += api.routes(collector, external)
+    handlers: dict[Any, ExceptionHandler] = {}
     if path != "/":
-        routes += Pages(collector, path, external).routes
-    made = Starlette(routes=routes, lifespan=endpoints.lifespan)
+        pages = Pages(collector, path, external, endpoints.scrapes)
+        routes += pages.routes
+        handlers[404] = pages.not_found
+    made = Starlette(routes=routes, lifespan=endpoints.lifespan, exception_handlers=handlers)
     made.router.redirect_slashes = False  # it would redirect to whatever host the request names
     return made

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from exporter.build import Build, Outcome
-from exporter.history.health import Standing, branch_of, latencies, quantile, window_of
-from exporter.history.window import History
+from exporter.history.health import Standing, branch_of, latencies, unbroken, urgency, window_of
+from exporter.history.window import OTHER, History
 from exporter.snapshot import KnownTarget, Snapshot
 
 STRIP = 30
@@ -20,7 +20,7 @@ CHOICES = 200
 """Entries of a filter at most: the most frequent ones."""
 
 State = Literal["", "broken", "running", "stuck", "flaky", "unread"]
-Order = Literal["state", "name", "newest", "ratio"]
+Order = Literal["state", "name", "broken", "newest", "ratio", "p90", "read"]
 
 
 def _number(value: object) -> object:
@@ -52,6 +52,11 @@ class View(BaseModel):
     page: Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)] = 1
     per_page: Annotated[int, BeforeValidator(_number), Field(ge=1, le=200)] = 50
 
+    @property
+    def cleared(self) -> "View":
+        """The same order and size, without any filter."""
+        return View(sort=self.sort, per_page=self.per_page)
+
     def parameters(self, **changed: Any) -> dict[str, str]:
         """What of it, with the changes, is not as without any parameter."""
         values = self.model_dump(mode="json") | changed
@@ -78,14 +83,26 @@ class Line:
     """A target in the list, before anything of its builds is looked at."""
 
     known: KnownTarget
-    standing: Standing
-    """Of the branch that is looked at, or of all."""
-    stuck: bool
+    whole: Standing
+    """How it stands as a whole; only the chosen branch where the view chooses one."""
+    branch: str
+    """The branch label that its row is about; empty: it has none yet."""
+    at: float
+
+    @property
+    def standing(self) -> Standing:
+        """How the branch stands that its row is about."""
+        return self.known.standings.branches.get(self.branch, self.whole)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a build should have ended long ago."""
+        return self.whole.stuck(self.at)
 
     @property
     def running(self) -> bool:
         """Whether a build is pending or executing."""
-        return self.standing.oldest_unfinished is not None
+        return self.whole.oldest_unfinished is not None
 
     @property
     def unread(self) -> bool:
@@ -98,36 +115,45 @@ class Line:
             case "":
                 return True
             case "broken":
-                return self.standing.broken
+                return self.whole.broken
             case "running":
                 return self.running
             case "stuck":
                 return self.stuck
             case "flaky":
-                return self.standing.flaky_commits > 0
+                return self.whole.flaky_commits > 0
             case "unread":
                 return self.unread
 
     @property
     def state(self) -> str:
-        """The first that holds of broken, stuck, unread, new, running, passing; `quiet`: no build tells."""
-        for name, holds in (("broken", self.standing.broken), ("stuck", self.stuck), ("unread", self.unread)):
-            if holds:
-                return name
-        if self.known.up is None:
-            return "new"
-        if self.running:
-            return "running"
-        return "passing" if self.standing.decided else "quiet"
+        """How the target stands: the first that holds of broken, stuck, unread, new, running, passing, quiet."""
+        return state_of(self.known, self.whole, self.at)
+
+
+def state_of(known: KnownTarget, standing: Standing, now: float) -> str:
+    """The first that holds of broken, stuck, unread, new, running, passing; `quiet`: no build says anything."""
+    holding = (
+        ("broken", standing.broken),
+        ("stuck", standing.stuck(now)),
+        ("unread", known.up is False),
+        ("new", known.up is None),
+        ("running", standing.oldest_unfinished is not None),
+        ("passing", standing.succeeded > 0),
+    )
+    return next((name for name, holds in holding if holds), "quiet")
 
 
 class Row:
-    """A target in the list, with its builds."""
+    """A branch of a target, with its builds; without a branch all builds of the target."""
 
-    def __init__(self, line: Line, branch: str = "", limit: int | None = STRIP) -> None:
-        self.known, self.standing, self.state = line.known, line.standing, line.state
-        self.stuck, self.running, self.unread = line.stuck, line.running, line.unread
-        self.history = line.known.history
+    def __init__(self, line: Line, branch: str = "", limit: int | None = STRIP, history: History | None = None) -> None:
+        self.known, self.whole, self.branch = line.known, line.whole, branch
+        self.standing = shown_standing(line.known, branch) if branch else line.whole
+        self.state = state_of(line.known, self.standing, line.at)
+        self.stuck, self.running = self.standing.stuck(line.at), self.standing.oldest_unfinished is not None
+        self.unread = line.unread
+        self.history = history or line.known.history
         self.window = builds_of(self.history, branch)
         """Newest first."""
         self.builds = self.window[:limit]
@@ -138,19 +164,51 @@ class Row:
         return self.window[0] if self.window else None
 
     @cached_property
+    def awaited(self) -> Build | None:
+        """The newest unfinished build of a broken branch, which may repair it."""
+        return next((build for build in self.window if build.unfinished), None) if self.standing.broken else None
+
+    @cached_property
     def latencies(self) -> list[float]:
         """Seconds of the builds that succeeded, newest first."""
         return latencies(self.window)
 
-    @cached_property
+    @property
     def p50(self) -> float | None:
         """Half of those took no longer, in seconds."""
-        return quantile(self.latencies, 0.5)
+        return self.standing.p50
 
-    @cached_property
+    @property
     def p90(self) -> float | None:
         """Nine of ten took no longer, in seconds."""
-        return quantile(self.latencies, 0.9)
+        return self.standing.p90
+
+
+def others_of(row: Row, now: float) -> list[tuple[str, Standing, str]]:
+    """The other branch labels of the row's target, with how each stands and the word for that."""
+    return [
+        (branch, standing, state_of(row.known, standing, now))
+        for branch in ordered_branches(row.known, now)
+        if branch != row.branch
+        for standing in (shown_standing(row.known, branch),)
+    ]
+
+
+def shown_standing(known: KnownTarget, branch: str) -> Standing:
+    """How a branch label stands; `other` is never broken, since what failed there may be any pull request."""
+    standing = known.standings.branches[branch]
+    return unbroken(standing) if branch == OTHER and standing.broken else standing
+
+
+def ordered_branches(known: KnownTarget, now: float) -> list[str]:
+    """The branch labels: broken ones first, in the order in which they are fixed, then stuck ones, then the default."""
+
+    def key(branch: str) -> tuple[Any, ...]:
+        standing = shown_standing(known, branch)
+        newest = standing.last_created or -inf
+        return *urgency(standing), not standing.stuck(now), not standing.default, branch == OTHER, -newest, branch
+
+    return sorted(known.standings.branches, key=key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,28 +226,36 @@ class Overview:
     """Those of the page."""
 
 
-def overview(known: Snapshot, view: View) -> Overview:
-    """What the view shows; only the builds of the page's targets are looked at."""
-    lines = list(_lines(known, view))
+def overview(known: Snapshot, view: View, *, whole: bool = False) -> Overview:
+    """What the view shows; only the builds of the page's targets are looked at.
+
+    A row is about one branch, the one to look at first; if `whole`, about all branches of its target.
+    """
+    lines = list(_lines(known, view, whole=whole))
     counts = {"targets": len(lines)} | {
         state: sum(line.is_in(state) for line in lines) for state in ("broken", "running", "stuck", "flaky", "unread")
     }
     chosen = [
         line
         for line in lines
-        if line.is_in(view.state) and (not view.outcome or line.standing.last_outcome == view.outcome)
+        if line.is_in(view.state) and (not view.outcome or line.whole.last_outcome == view.outcome)
     ]
     chosen.sort(key=ORDERS[view.sort])
     pages = max(1, ceil(len(chosen) / view.per_page))
     page = min(view.page, pages)
     shown = chosen[(page - 1) * view.per_page : page * view.per_page]
-    return Overview(known.at, counts, len(chosen), page, pages, [Row(line, view.branch) for line in shown])
+    return Overview(known.at, counts, len(chosen), page, pages, [Row(line, line.branch) for line in shown])
 
 
-def line_of(known: KnownTarget, now: float, branch: str = "") -> Line:
-    """How the target stands, by one branch label or by all."""
-    standing = known.standings.branches[branch] if branch else known.standings.whole
-    return Line(known, standing, standing.stuck(now))
+def line_of(known: KnownTarget, now: float, branch: str = "", *, whole: bool = False) -> Line:
+    """How the target stands, by one branch label or by all; its row is about all of them if `whole`."""
+    if branch:
+        return Line(known, shown_standing(known, branch), branch, now)
+    if whole:
+        return Line(known, known.standings.whole, "", now)
+    branches = known.standings.branches
+    first = next(iter(branches), "") if len(branches) < 2 else ordered_branches(known, now)[0]  # noqa: PLR2004  # most have one
+    return Line(known, known.standings.whole, first, now)
 
 
 def builds_of(history: History, branch: str = "") -> list[Build]:
@@ -198,7 +264,7 @@ def builds_of(history: History, branch: str = "") -> list[Build]:
     return [build for build in builds if branch_of(history, build) == branch] if branch else builds
 
 
-def _lines(known: Snapshot, view: View) -> Iterator[Line]:
+def _lines(known: Snapshot, view: View, *, whole: bool) -> Iterator[Line]:
     words = view.q.lower().split()
     for target in known.targets:
         about = target.target
@@ -212,7 +278,7 @@ def _lines(known: Snapshot, view: View) -> Iterator[Line]:
             address = about.address.lower()
             if not all(word in address for word in words):
                 continue
-        yield line_of(target, known.at, view.branch)
+        yield line_of(target, known.at, view.branch, whole=whole)
 
 
 def _name(line: Line) -> tuple[str, ...]:
@@ -224,15 +290,28 @@ _RANK = {"broken": 0, "stuck": 1, "unread": 2}
 
 
 def _by_state(line: Line) -> tuple[Any, ...]:
-    """Broken first, the longest row of failures before all; the rest by name, so that a refresh moves little."""
-    return _RANK.get(line.state, 3), -line.standing.failures if line.standing.broken else 0, _name(line)
+    """What is to be fixed first; the rest by name, so that a refresh moves little."""
+    return _RANK.get(line.state, 3), urgency(line.whole), _name(line)
+
+
+def _by(value: Callable[[Line], float | None], *, largest_first: bool = False) -> Callable[[Line], tuple[Any, ...]]:
+    """An order by a number; targets without it come last."""
+
+    def key(line: Line) -> tuple[Any, ...]:
+        number = value(line)
+        return number is None, 0.0 if number is None else -number if largest_first else number, _name(line)
+
+    return key
 
 
 ORDERS: dict[Order, Callable[[Line], tuple[Any, ...]]] = {
     "state": _by_state,
     "name": _name,
-    "newest": lambda line: (-(line.standing.last_created or -inf), _name(line)),
-    "ratio": lambda line: (2.0 if (ratio := line.standing.success_ratio) is None else ratio, _name(line)),
+    "broken": _by(lambda line: line.whole.broken_since),
+    "newest": _by(lambda line: line.whole.last_created, largest_first=True),
+    "ratio": _by(lambda line: line.standing.success_ratio),
+    "p90": _by(lambda line: line.standing.p90, largest_first=True),
+    "read": _by(lambda line: line.known.refreshed_at),
 }
 
 

@@ -1,5 +1,6 @@
 """How the status page words times, shares and queries. Pure."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -7,9 +8,12 @@ from typing import Final
 
 from exporter.build import Build, Outcome, Target
 from exporter.exposition.families import target_labels
+from exporter.snapshot import KnownTarget
+from exporter.web.overview import Row
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 SHORT_SHA = 8
+PROGRAM = "ci-build-exporter"
 NONE = "–"  # noqa: RUF001  # the dash of tables
 
 OUTCOME_WORDS: Final[Mapping[Outcome, str]] = MappingProxyType(
@@ -114,15 +118,49 @@ def promql(target: Target, branch: str) -> Iterator[tuple[str, str]]:
     )
     of = f"{{{labels}}}"
     success = f'{{{labels},outcome="success"}}'
-    yield "Broken: the newest decided run failed", f"ci_build_last_success{of} == 0"
+    yield "Broken: the latest finished run failed", f"ci_build_last_success{of} == 0"
     yield "Broken for, in seconds", f"time() - ci_build_broken_since_timestamp_seconds{of}"
-    yield "Success ratio of the window", f"ci_build_window_success_ratio{of}"
+    yield "Success ratio of the window's runs", f"ci_build_window_run_success_ratio{of}"
     yield (
         "Nine of ten successful builds conclude within, in seconds",
         f"histogram_quantile(0.9, sum by (le) (ci_build_conclude_latency_seconds_bucket{success}))",
     )
     yield "Builds that concluded in a day, by outcome", f"sum by (outcome) (increase(ci_build_concluded_total{of}[1d]))"
     yield "The oldest build under way, in seconds", f"time() - ci_build_oldest_unfinished_created_timestamp_seconds{of}"
+
+
+def commands(known: KnownTarget, row: Row) -> Iterator[tuple[str, str]]:
+    """What one can do about the target in a shell: what for, and the command. Of its broken build, else its newest."""
+    address = _word(known.target.address)
+    build = row.standing.failure or row.newest
+    yield "Address of the target", address
+    yield "What made the last failed run fail", f"{PROGRAM} builds list {address} --failed-last"
+    yield "Builds under way", f"{PROGRAM} builds list {address} --scope running"
+    if build is None:
+        return
+    of = f"{address} {_word(build.id)}"
+    yield "One build", f"{PROGRAM} builds show {of}"
+    if known.source.has_logs:
+        yield "The end of its log", f"{PROGRAM} builds logs {of} -n 50"
+    if build.unfinished:
+        yield "Cancel it", f"{PROGRAM} builds cancel {of}"
+    else:
+        yield "Build the same commit again, and wait for the result", f"{PROGRAM} builds retry {of} --wait"
+
+
+def scrape_config(origin: str, path: str) -> str:
+    """The lines of Prometheus' configuration that scrape the exporter at that origin and path."""
+    scheme, _, host = origin.partition("://")
+    host = host if ":" in host.rpartition("]")[2] else f"{host}:{443 if scheme == 'https' else 80}"
+    lines = ["scrape_configs:", "  - job_name: ci-builds", "    scrape_interval: 30s", "    scrape_timeout: 12s"]
+    lines += ["    scheme: https"] if scheme == "https" else []
+    lines += [f"    metrics_path: {path}"] if path != "/metrics" else []
+    return "\n".join([*lines, "    static_configs:", f'      - targets: ["{host}"]'])
+
+
+def _word(text: str) -> str:
+    """One word of a shell."""
+    return shlex.quote(text)
 
 
 def _quoted(value: str) -> str:

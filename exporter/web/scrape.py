@@ -5,6 +5,22 @@ from collections.abc import Iterator
 
 from exporter.exposition.render import Format
 
+QUIET = 180.0
+"""Seconds without a scrape after which nothing scrapes."""
+
+
+class Scrapes:
+    """When the exporter was scraped last, by the collector's clock."""
+
+    def __init__(self, now: float) -> None:
+        self._began_at = now
+        self.last: float | None = None
+
+    def missing(self, now: float) -> bool:
+        """Whether nothing scrapes; right after the start that is not known yet."""
+        return now - (self._began_at if self.last is None else self.last) > QUIET
+
+
 SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
 MARGIN = 0.5
 """Seconds before the scraper's own deadline at which the answer is on its way."""

@@ -60,6 +60,11 @@ class GitLab:
         return (*OUTCOMES.items(), *(("failed", outcome) for outcome in kinds_of_failure))
 
     @property
+    def has_logs(self) -> bool:
+        """Yes: of each job."""
+        return True
+
+    @property
     def lists_runs(self) -> bool:
         """Whether the API has pipelines: v3 has none."""
         return self.source.api == "v4"

@@ -33,6 +33,13 @@ function refocus(before) {
   there?.focus({ preventScroll: true });
 }
 
+// What was unfolded stays so.
+function unfold(old, fresh) {
+  for (const row of old.querySelectorAll("[id]")) {
+    if (row.querySelector("details[open]")) fresh.querySelector(`#${CSS.escape(row.id)}`)?.querySelector("details")?.setAttribute("open", "");
+  }
+}
+
 // Rows stay, and of a row the cells, that are as they were: neither scroll nor tooltip nor focus moves.
 function renew(old, fresh) {
   const rows = old.tagName === "TBODY" && old.rows[0]?.id;
@@ -66,7 +73,9 @@ function show(text) {
   const before = focused();
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(old.id);
-    if (now) renew(old, now);
+    if (!now) continue;
+    unfold(old, now);
+    renew(old, now);
   }
   refocus(before);
   document.title = fresh.title;
@@ -103,7 +112,7 @@ function wait() {
 }
 
 function tell() {
-  pulse.textContent = paused ? "paused" : `updated every ${EVERY / 1000} s`;
+  pulse.textContent = paused ? "paused" : "";
 }
 
 // What is pressed must still be there when it is let go, or nothing was clicked.
@@ -164,21 +173,20 @@ if (filters) {
   });
 }
 
-for (const button of document.querySelectorAll("[data-copy]")) {
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    const query = document.getElementById(button.dataset.copy);
-    try {
-      await navigator.clipboard.writeText(query.textContent);
-      say("Copied.");
-      button.firstChild.data = "Copied";
-    } catch {
-      // A page that did not come by TLS has no clipboard: select it, and the person copies.
-      getSelection().selectAllChildren(query);
-      say("Selected; copy it by the keyboard.");
-    }
-  });
-}
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const text = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    say("Copied.");
+    button.firstChild.data = "Copied";
+  } catch {
+    // A page that did not come by TLS has no clipboard: select it, and the person copies.
+    getSelection().selectAllChildren(text);
+    say("Selected; copy it by the keyboard.");
+  }
+});
 
 tell();
 wait();
