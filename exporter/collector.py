@@ -37,11 +37,12 @@ from exporter.polling.state import (
     state_after_reload,
 )
 from exporter.polling.workers import InlinePool, WorkerPool
-from exporter.reading import Reading, delivered, perform, submit
+from exporter.reading import Reading, Restored, delivered, perform, restore, submit
 from exporter.settings.settings import Settings
 from exporter.settings.settings import Source as SourceSettings
 from exporter.snapshot import Snapshot, snapshot, status_of
 from exporter.store.contract import Store
+from exporter.store.fingerprint import fingerprint
 from exporter.store.memory import MemoryStore
 
 READY_AFTER = 30.0
@@ -76,28 +77,46 @@ class Collector:
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
-        """Read by these settings from now on; what is known of targets that remain configured is kept."""
-        with self._lock:
+        """Read by these settings from now on; what is known of targets that remain configured is kept.
+
+        The caller makes one such call at a time. What is new is loaded from the store before the lock is taken.
+        """
+        before, rules, now = self._reading.sources, rules_of(settings), self._clock()
+        self._store.use({source.name: fingerprint(source.provider, source.url, rules) for source in settings.sources})
+        restored = {
+            source.name: restore.load(self._store, source.name, now)
+            for source in settings.sources
+            if source.name not in before
+        }
+        with self._store.together(), self._lock:
             self.self_metrics.version += 1
-            before, budgets, now = self._reading.sources, self._budgets, self._clock()
+            budgets = self._budgets
             self._settings = settings
-            self._reading.rules = rules_of(settings)
+            recuts = self._reading.rules != rules
+            self._reading.rules = rules
             self._reading.in_flight.clear()  # it reads by the old settings
             sources: dict[str, Source] = {}
             self._budgets = {}
             for source in settings.sources:
                 budget = budget_of(source, self._budgets, budgets, now)
-                state = state_after_reload(source, before.get(source.name))
+                new = restored.get(source.name)
+                state = new.state if new else state_after_reload(source, before[source.name])
+                if new and not before:
+                    new.refill(budget)
                 sources[source.name] = Source(self._reader(source), state, budget)
             self._reading.sources = sources  # nothing is committed of the old ones from now on
-            for old in before.values():
-                kept = sources.get(old.name)
-                if kept is None or kept.targets is not old.targets:
-                    for target in old.targets:
-                        self._store.forget(target)
-                        self._reading.shown.forget(target)
-                old.reader.close()
-            self._show_all(self._reading.shown if before else None)
+            self._drop(before, sources)
+            self._show_all(self._reading.shown if before else None, restored, recuts=recuts)
+
+    def _drop(self, before: Mapping[str, Source], sources: Mapping[str, Source]) -> None:
+        """Forget what is no longer configured, and let the old readers end."""
+        for old in before.values():
+            kept = sources.get(old.name)
+            if kept is None or kept.targets is not old.targets:
+                for target in old.targets:
+                    self._store.forget(target)
+                    self._reading.shown.forget(target)
+            old.reader.close()
 
     def _reader(self, source: SourceSettings) -> SourceReader:
         refresh = self._settings.refresh
@@ -105,7 +124,7 @@ class Collector:
         reader.connection = self._connect(source, partial(self._observe, reader), refresh.timeout, self._clock)
         return reader
 
-    def _show_all(self, before: SeriesLimit | None) -> None:
+    def _show_all(self, before: SeriesLimit | None, restored: Mapping[str, Restored], *, recuts: bool) -> None:
         metrics, rules = self._settings.metrics, self._reading.rules
         shown = SeriesLimit(
             rules, frozenset(metrics.drop), metrics.max_series, before.formats if before else (), before
@@ -113,19 +132,26 @@ class Collector:
         self._reading.shown = shown
         now = self._clock()
         for source in self._reading.sources.values():
+            if source.name in restored:
+                restore.show(self._reading, source, restored[source.name])
+                continue
             for target, state in source.targets.items():
-                history = self._store.update(target, partial(recut, rules=rules, now=now))
-                state.digest = digest(history, now - source.state.skew)
-                shown.show(self._reading.view(source, state, history))
-                if state.health.refreshed_at is not None:
-                    shown.refreshed(target, state.health.refreshed_at)
+                history = self._store.read(target)
+                if recuts:
+                    history = self._store.update(target, partial(recut, rules=rules, now=now))
+                    state.digest = digest(history, now - source.state.skew)
+                self._reading.show_again(source, state, history)
 
     def close(self) -> None:
-        """End the threads and close the connections."""
+        """End the threads and close the connections; the store holds what is known by then."""
+        sources = list(self._reading.sources.values())
+        for source in sources:
+            self._reading.keep_progress(source)
         with self._lock:
             self._reading.closed = True
-            for source in self._reading.sources.values():
+            for source in sources:
                 source.reader.close()
+        self._store.close()
 
     # What is polled
 
@@ -218,6 +244,11 @@ class Collector:
         return self._clock()
 
     @property
+    def settings(self) -> Settings:
+        """By what it reads."""
+        return self._settings
+
+    @property
     def timeout(self) -> float:
         """Seconds that a scrape waits at most."""
         return self._settings.refresh.timeout
@@ -263,4 +294,6 @@ class Collector:
         now = self._clock()
         yield from source_families(status_of(source, now) for source in self._reading.sources.values())
         yield gauge("ci_build_exporter_window_builds_limit", self._settings.window.builds)
+        if (kept := self._store.up) is not None:
+            yield gauge("ci_build_store_up", kept)
         yield from self._reading.shown.families()

@@ -19,6 +19,8 @@ from exporter.settings.settings import Settings, Source
 from exporter.simulator import Limit, Simulator, World
 from exporter.simulator.loopback import Clock, Ledger, Loopback
 from exporter.simulator.world import Entity, Extra, Habits, NorthflankProject
+from exporter.store.contract import Store
+from exporter.store.memory import MemoryStore
 
 START = 1_795_300_000.0
 HOUR = 3600.0
@@ -58,14 +60,21 @@ class Scene:
     """Whether a scrape renders its answer, which takes long where there are many targets."""
     hooks: dict[str, Callable[[], object]] = field(default_factory=dict)
     """What happens once, while that path is asked."""
+    store: Callable[[], Store] = MemoryStore
+    """Opens the store, anew for each process."""
 
     def __post_init__(self) -> None:
         self.clock = Clock(START)
         self.simulator = Simulator(self.world, clock=self.clock, rate_limit=self.limit)
         self.asked: list[str] = []
+        self.start()
+
+    def start(self) -> None:
+        """Another process begins."""
         inline = InlinePool()
         self.collector = Collector(
             self.settings(),
+            store=self.store(),
             clock=self.clock,
             chance=lambda: 0.0,
             workers=lambda _size: inline,

@@ -13,8 +13,11 @@ import structlog
 from exporter import __version__
 from exporter.cli.settings_file import both
 from exporter.collector import Collector
+from exporter.config.values import StoreAddress
 from exporter.errors import ConfigError
 from exporter.settings.settings import Settings
+from exporter.store.contract import Store
+from exporter.store.memory import MemoryStore
 from exporter.web.access import Access
 from exporter.web.application import application, usable_path
 from exporter.web.external_url import behind
@@ -29,11 +32,21 @@ def named_web_file(path: Path | None) -> WebFile | None:
     return WebFile(path) if path else None
 
 
+def store_of(address: StoreAddress) -> Store:
+    """The store at an address."""
+    if address.kind == "memory":
+        return MemoryStore()
+    from exporter.store.sqlite import SqliteStore
+
+    return SqliteStore(address.path)
+
+
 class Reload:
     """Reads the configuration again and applies it; one reload at a time, so that the newer file stays in force."""
 
     def __init__(self, collector: Collector, reread: Callable[[], Settings], web: WebFile | None = None) -> None:
         self._collector, self._reread, self._web = collector, reread, web
+        self._store = collector.settings.store
         self._lock = threading.Lock()
 
     def __call__(self) -> None:
@@ -45,6 +58,8 @@ class Reload:
         web, metrics = self._web, self._collector.self_metrics
         try:
             anew, made = both(self._reread, lambda: web.read() if web else None)
+            if anew.store != self._store:
+                log.warning("another store is used after a restart only", configured=str(anew.store))
             self._collector.configure(anew)
             if web and made:
                 web.use(made)
@@ -61,7 +76,7 @@ def answer_scrapes(settings: Settings, reread: Callable[[], Settings], web: WebF
     """Serve until told to end; `reread` gives the settings anew at a reload, or raises ConfigError."""
     path, external = usable_path(options["web_telemetry_path"]), options["web_external_url"]
     listening = listen(options["web_listen_address"])
-    collector = Collector(settings)
+    collector = Collector(settings, store=store_of(settings.store))
     reload = Reload(collector, reread, web)
 
     def reload_at_hangup() -> None:
@@ -86,4 +101,4 @@ def answer_scrapes(settings: Settings, reread: Callable[[], Settings], web: WebF
         self_scrape=options.get("self_scrape", 0.0),
     )
     answering = behind(external.prefix, Access(app, web) if web else app)
-    run(answering, listening, reload_at_hangup, context, stopping)
+    run(answering, listening, reload_at_hangup, context, stopping, collector.close)

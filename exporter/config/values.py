@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -198,6 +198,38 @@ def _spend(value: object) -> Spend | None:
     return Spend(share=count / 100)
 
 
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """Where the state is kept: in memory, or in an SQLite file."""
+
+    kind: Literal["memory", "sqlite"] = "memory"
+    path: Path = Path()
+    """Of the SQLite file; absolute."""
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "memory" else f"sqlite://{self.path}"
+
+
+_SQLITE = "sqlite://"
+_EXAMPLE = "sqlite:///var/lib/ci-build-exporter/state.db"
+
+
+def _store(value: object) -> StoreAddress:
+    # The text is not repeated: the address of a store may hold a password.
+    if isinstance(value, StoreAddress):
+        return value
+    if value == "memory":
+        return StoreAddress()
+    if not isinstance(value, str) or not value.startswith("sqlite:"):
+        raise fault(f"wants memory, or the address of an SQLite file, e.g. {_EXAMPLE}")
+    path = Path(value.removeprefix(_SQLITE))
+    if not value.startswith(_SQLITE) or not path.is_absolute():
+        raise fault(f"wants three slashes and then the file's path from the root: {_EXAMPLE}")
+    if not value.isprintable() or value.endswith("/"):
+        raise fault(f"wants the path of a file, e.g. {_EXAMPLE}")
+    return StoreAddress("sqlite", path)
+
+
 def _shown_token(token: EnvToken | FileToken) -> dict[str, str]:
     """As a file writes it; never what was read."""
     return {"env": token.env} if isinstance(token, EnvToken) else {"file": str(token.file)}
@@ -211,4 +243,5 @@ FilePath = Annotated[Path, PlainValidator(_path)]
 Token = Annotated[EnvToken | FileToken, PlainValidator(_token), PlainSerializer(_shown_token)]
 Url = Annotated[StrictStr, AfterValidator(_url)]
 SourceName = Annotated[StrictStr, AfterValidator(_source_name)]
+Store = Annotated[StoreAddress, PlainValidator(_store), PlainSerializer(str)]
 Spending = Annotated[Spend | None, BeforeValidator(_spend)]

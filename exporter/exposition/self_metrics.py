@@ -57,6 +57,7 @@ FAMILIES = {
         "Deliveries to the source's webhook, by what became of them.",
         ("source", "event", "result"),
     ),
+    "ci_build_store_up": ("gauge", "1 if the state that the exporter keeps is stored; not there in memory.", ()),
     "ci_build_exporter_build_info": ("gauge", "The exporter's version; always 1.", ("version", "revision")),
     "ci_build_exporter_window_builds_limit": ("gauge", "The builds that a window holds at most.", ()),
     "ci_build_exporter_folded_series": ("gauge", "Series that folding saves to stay within metrics.max_series.", ()),

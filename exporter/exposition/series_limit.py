@@ -16,9 +16,12 @@ from exporter.exposition.render import REFRESH, Exposition, Format
 from exporter.exposition.self_metrics import gauge, target_families, up_family
 from exporter.history.health import Standings, standings
 from exporter.history.statistics import Statistics, statistics
-from exporter.history.window import Group, History, Rules
+from exporter.history.window import OTHER, Group, History, Rules
 
 log = structlog.get_logger()
+
+BEFORE = -1
+"""Stands for a scrape before the first one of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,15 @@ class SeriesLimit:
         self.total += count - self._series.get(target, 0)
         self._series[target] = count
         self._exposition.put(target, families)
+
+    def restored(self, target: Target, groups: Iterable[Group], *, folded: bool, hidden: bool) -> None:
+        """Take over a target that an earlier process showed: it is not new, and its counters do not begin at 0."""
+        folded_group = (OTHER,) * (1 + len(self._rules.labels))
+        self.seen.appeared[target] = dict.fromkeys([*groups, *([folded_group] if folded else [])], BEFORE)
+        if folded:
+            self.folded[target] = 0
+        if not hidden:
+            self._series[target] = 0
 
     def _excess(self, target: Target, count: int) -> bool:
         return self.total - self._series.get(target, 0) + count > self._limit

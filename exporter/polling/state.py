@@ -226,6 +226,8 @@ class SourceState:
     """From a target as it was configured to the same under the provider's own name."""
     met: LRUCache[tuple[Target, Rejected], bool] = field(default_factory=lambda: LRUCache(REMEMBERED))
     """Rejected records that were counted: the next read meets them again."""
+    kept_at: float = -inf
+    """When the store was last told how its reading stands."""
 
     def note(self, round_: int, *, answered: bool) -> None:
         """Take note whether a request of a round was answered; one of an earlier round says nothing any more."""
@@ -313,13 +315,11 @@ def fetch_of(source: SourceSettings, observe: Observe, timeout: float, clock: Ca
     )
 
 
-def state_after_reload(source: SourceSettings, before: Source | None) -> SourceState:
+def state_after_reload(source: SourceSettings, before: Source) -> SourceState:
     """What is still known of a source after a reload: everything, unless its server or provider changed.
 
     Discovery and lists begin anew, since other targets may be configured.
     """
-    if before is None:
-        return SourceState()
     was = before.reader.settings
     if (was.provider, was.url) != (source.provider, source.url):
         return SourceState()

@@ -8,9 +8,10 @@ from exporter.polling.polls import Discover, PollList, PollTarget
 from exporter.reading.core import Reading, ReadJob, submit
 from exporter.reading.deliveries import delivered
 from exporter.reading.lists import discover, read_list
+from exporter.reading.restore import Restored
 from exporter.reading.targets import read
 
-__all__ = ["Reading", "delivered", "perform", "submit"]
+__all__ = ["Reading", "Restored", "delivered", "perform", "submit"]
 
 
 def perform(reading: Reading, job: ReadJob) -> None:

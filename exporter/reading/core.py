@@ -28,6 +28,7 @@ from exporter.polling.results import Line, Times
 from exporter.polling.schedule import Candidate
 from exporter.polling.state import Asked, Budget, Health, Source, TargetState, digest
 from exporter.polling.workers import FairLock
+from exporter.reading import progress
 from exporter.store.contract import Change, Store
 
 log = structlog.get_logger()
@@ -160,6 +161,19 @@ class Reading:
             if self.in_flight.end(job.poll, job) and isinstance(job.error, Exception):
                 self._failed(job, Unreachable(str(job.error)))
             job.source.budget.update(partial(schedule.settled, requests=job.requests, free=job.free))
+        self.keep_progress(job.source, every=progress.EVERY)
+
+    def keep_progress(self, source: Source, every: float = 0.0) -> None:
+        """Store how the reading of a source stands, unless that was done less than `every` seconds ago."""
+        if self.store.up is None:
+            return
+        with self.fair:
+            now, state = self.clock(), source.state
+            if now - state.kept_at < every or self.sources.get(source.name) is not source:
+                return
+            state.kept_at = now
+            targets, folded, hidden = list(source.targets.values()), set(self.shown.folded), set(self.shown.hidden)
+        self.store.keep_progress(source.name, progress.encode(source, targets, folded, hidden))
 
     def wanted(self, job: ReadJob) -> bool:
         """Whether the answer is of use: the job was not abandoned, and its source is read by the same settings."""
@@ -185,8 +199,6 @@ class Reading:
                 log_failure("discovery failed", source.name, error)
                 source.state.discovery = results.after_failed_discovery(source.state.discovery, error, times)
 
-    # Reads
-
     # Committing and showing
 
     def committed(self, source: Source, target: Target, change: Change) -> History:
@@ -197,6 +209,12 @@ class Reading:
             return history if late else change(history)
 
         return self.store.update(target, unless_late)
+
+    def forget(self, source: Source, gone: Iterable[Target]) -> None:
+        """Keep nothing of targets that are gone, unless they are there again."""
+        for target in gone:
+            if target not in source.targets:
+                self.store.forget(target)
 
     def current(self, source: Source, state: TargetState, now: float) -> None:
         """Note that the target is as it is shown: only the time of its refresh changes, unless it was down."""
@@ -229,6 +247,12 @@ class Reading:
             self.shown.show(self.view(source, state, history or self.store.read(state.target)))
         if health.refreshed_at is not None:
             self.shown.refreshed(state.target, health.refreshed_at)
+
+    def show_again(self, source: Source, state: TargetState, history: History) -> None:
+        """Show the target as it stands."""
+        self.shown.show(self.view(source, state, history))
+        if state.health.refreshed_at is not None:
+            self.shown.refreshed(state.target, state.health.refreshed_at)
 
     def show_health(self, source: Source, state: TargetState, health: Health) -> None:
         """Show the target with another health."""

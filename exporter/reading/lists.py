@@ -34,7 +34,8 @@ def read_list(reading: Reading, job: ReadJob, name: str) -> None:
         source.state.note(job.round, answered=True)
         absent = [target for target in source.targets if source.provider.list_of(target) == name]
         absent = [target for target in absent if target not in statuses]
-        _present(reading, source, results.presence(source, statuses, absent))
+        gone = _present(reading, source, results.presence(source, statuses, absent))
+    reading.forget(source, gone)
     _statuses(reading, source, statuses, now)
     with reading.fair:
         jobs = reading.due(source.budget, job.scope) if reading.wanted(job) else []
@@ -98,8 +99,9 @@ def discover(reading: Reading, job: ReadJob) -> None:
             for target in (() if found.faults else source.targets)
             if target not in found_targets and source.provider.list_of(target) not in listed
         ]
-        _present(reading, source, results.presence(source, found_targets, absent, absences))
+        gone = _present(reading, source, results.presence(source, found_targets, absent, absences))
         _lists_asked(source, found.statuses, asked_at)
+    reading.forget(source, gone)
     _statuses(reading, source, found.statuses, asked_at)
     _default_branches(reading, source, found.default_branches)
     with reading.fair:
@@ -150,7 +152,8 @@ def _lists_asked(source: Source, targets: Iterable[Target], now: float) -> None:
         source.state.lists[str(name)] = Asked(now)
 
 
-def _present(reading: Reading, source: Source, seen: results.Presence) -> None:
+def _present(reading: Reading, source: Source, seen: results.Presence) -> tuple[Target, ...]:
+    """Take over which targets there are; those that are gone are to be forgotten, without the lock."""
     for target in seen.new:
         source.targets[target] = TargetState(target)
     for target, absences in seen.absences.items():
@@ -158,5 +161,5 @@ def _present(reading: Reading, source: Source, seen: results.Presence) -> None:
     for target in seen.gone:
         del source.targets[target]
         reading.shown.forget(target)
-        reading.store.forget(target)
         log.info("target is gone", target=target.address)
+    return seen.gone

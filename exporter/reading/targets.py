@@ -84,6 +84,7 @@ def _settled(reading: Reading, job: ReadJob, source: Source, state: TargetState)
             source.targets[target] = state
         state.target = target
     if target != written:
+        reading.keep_progress(source)  # else a restart would take the new name for a target that is gone
         history = reading.store.read(written)
         reading.store.forget(written)
         reading.committed(source, target, lambda _none: history)

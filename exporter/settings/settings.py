@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, StrictInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from exporter.config.values import Duration, Family, Section, Word, fault, show_duration
+from exporter.config.values import Duration, Family, Section, Store, StoreAddress, Word, fault, show_duration
 from exporter.providers import PROVIDERS, SourceSettings
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Settings(Section):
     window: Window = Window()
     refresh: Refresh = Refresh()
     metrics: Metrics = Metrics()
+    store: Store = StoreAddress()
+    """Where the state is kept; read at the start only."""
 
     @field_validator("sources")
     @classmethod

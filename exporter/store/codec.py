@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import isnan, nan
 from types import GenericAlias
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from isal import igzip_lib, isal_zlib
@@ -17,6 +17,8 @@ from isal import igzip_lib, isal_zlib
 from exporter.build import Build, Run
 from exporter.errors import ExporterError
 from exporter.history.window import History, Row, RunRow
+
+Decoded = TypeVar("Decoded")
 
 FORMAT = 1
 LEVEL = 1
@@ -64,15 +66,28 @@ def encode(history: History) -> bytes:
         runs=_columns(Run._fields, [row.run for row in run_rows]),
         run_rows=_columns(RunRow._fields, run_rows, without="run"),
     )
-    return bytes([FORMAT]) + isal_zlib.compress(_encoder.encode(record), LEVEL)
+    return packed(_encoder.encode(record))
+
+
+def packed(message: bytes) -> bytes:
+    """The stored form of a message."""
+    return bytes([FORMAT]) + isal_zlib.compress(message, LEVEL)
+
+
+def unpacked(stored: bytes, decoder: msgspec.msgpack.Decoder[Decoded]) -> Decoded:
+    """The message of a stored form, decoded. Raises StoredRecordError."""
+    if stored[:1] != bytes([FORMAT]):
+        raise StoredRecordError(f"the record has an unknown format {stored[:1].hex() or 'and no content'}")
+    try:
+        return decoder.decode(_decompressed(stored))
+    except _MALFORMED as error:  # type: ignore[misc]  # isal has no type for its error
+        raise StoredRecordError(f"the record cannot be read: {error}") from error
 
 
 def decode(stored: bytes) -> History:
     """The history of a stored form. Raises StoredRecordError."""
-    if stored[:1] != bytes([FORMAT]):
-        raise StoredRecordError(f"the record has an unknown format {stored[:1].hex() or 'and no content'}")
+    record = unpacked(stored, _decoder)
     try:
-        record = _decoder.decode(_decompressed(stored))
         builds = list(map(Build._make, _records(Build, record.builds)))
         rows = [Row(build, *values) for build, values in zip(builds, _records(Row, record.rows, "build"), strict=True)]
         runs = list(map(Run._make, _records(Run, record.runs)))

@@ -1,6 +1,11 @@
-"""What keeps histories, and the rules that every store follows."""
+"""What keeps histories, and the rules that every store follows.
 
-from collections.abc import Callable, Collection, Iterator
+A store is read from memory, so `read` never waits for a disk or a network. All other calls may wait: nobody makes them
+under the collector's lock, but within `together`.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from exporter.build import Target
@@ -13,8 +18,15 @@ Change = Callable[[History], History]
 class Store(Protocol):
     """Keeps one history per target; a target without one has the empty history."""
 
+    @property
+    def up(self) -> bool | None:
+        """Whether what is committed outlives the process as it should; None: it is not meant to."""
+
+    def use(self, fingerprints: Mapping[str, str]) -> None:
+        """Keep the histories of each source under that fingerprint of the settings that shape them, from now on."""
+
     def load(self, source: str) -> Iterator[tuple[Target, History]]:
-        """Every target of a source that is kept, with its history."""
+        """Every target of a source that is kept under its fingerprint, with its history."""
 
     def read(self, target: Target) -> History:
         """The newest history of a target."""
@@ -22,8 +34,23 @@ class Store(Protocol):
     def update(self, target: Target, change: Change) -> History:
         """Commit what `change` makes of the newest history, and return it."""
 
+    def together(self) -> AbstractContextManager[object]:
+        """Commit all changes within it at its end; it begins when no other is under way, and within it none waits."""
+
     def forget(self, target: Target) -> None:
         """Keep nothing of a target any more."""
 
+    def refuse(self, target: Target) -> None:
+        """Leave alone what is kept of a target, because it makes no sense; from now on nothing of it is kept."""
+
     def changed(self) -> Collection[Target]:
         """The targets that other replicas committed since this was last asked."""
+
+    def progress(self, source: str) -> bytes | None:
+        """How the reading of a source stood when that was last kept; None: it was not."""
+
+    def keep_progress(self, source: str, progress: bytes) -> None:
+        """Keep how the reading of a source stands. What is lost of it costs requests, but nothing that is shown."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""

@@ -1,7 +1,8 @@
 """Histories in memory, encoded: the default store, which a restart empties."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from weakref import ref
 
 from exporter.build import Target
@@ -17,6 +18,9 @@ EMPTY = History()
 
 class MemoryStore:
     """Keeps each history encoded, at a tenth of the size of its records; those in use are shared decoded."""
+
+    up = None
+    """Nothing outlives the process."""
 
     def __init__(self) -> None:
         self._slots = Slots(TOGETHER)
@@ -48,12 +52,23 @@ class MemoryStore:
             before = self.read(target)
             history = change(before)
             if history is not before:
-                place = self._places.get(target)
-                self._places[target] = self._slots.put(encode(history))
-                if place is not None:
-                    self._slots.drop(place)
-                self._decoded[target] = ref(history)
+                self.put(target, history, encode(history))
             return history
+
+    def put(self, target: Target, history: History, stored: bytes) -> None:
+        """Keep a history, whose stored form that is."""
+        with self._lock:
+            place = self._places.get(target)
+            self._places[target] = self._slots.put(stored)
+            if place is not None:
+                self._slots.drop(place)
+            self._decoded[target] = ref(history)
+
+    def stored(self, target: Target) -> bytes | None:
+        """The stored form of a target's history; None where there is none."""
+        with self._lock:
+            place = self._places.get(target)
+            return None if place is None else self._slots.get(place)
 
     def forget(self, target: Target) -> None:
         """Keep nothing of a target any more."""
@@ -63,6 +78,26 @@ class MemoryStore:
             if place is not None:
                 self._slots.drop(place)
 
+    def use(self, fingerprints: Mapping[str, str]) -> None:
+        """Nothing was kept under other settings."""
+
+    def together(self) -> AbstractContextManager[object]:
+        """No other change is made meanwhile."""
+        return self._lock
+
+    def refuse(self, target: Target) -> None:
+        """Everything in it was made by this process."""
+
     def changed(self) -> Collection[Target]:
         """None: there are no other replicas."""
         return ()
+
+    def progress(self, source: str) -> bytes | None:  # noqa: ARG002  # it is the same for all
+        """None: a new process begins anew."""
+        return None
+
+    def keep_progress(self, source: str, progress: bytes) -> None:
+        """It is of no use after the process."""
+
+    def close(self) -> None:
+        """Nothing is open."""

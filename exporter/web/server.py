@@ -127,14 +127,15 @@ def most_connections() -> int:
     return most if soft == resource.RLIM_INFINITY else max(1, min(most, soft // 2))
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917  # what is served, where, and what happens at each signal
     application: ASGIApp,
     listening: socket.socket,
     on_hangup: Callable[[], None],
     context: ssl.SSLContext | None,
     stopping: asyncio.Event,
+    on_end: Callable[[], None],
 ) -> None:
-    """Serve until SIGINT or SIGTERM; at SIGHUP, call `on_hangup` in a thread."""
+    """Serve until SIGINT or SIGTERM, then call `on_end`; at SIGHUP, call `on_hangup` in a thread."""
     settle()
     server = server_of(application, context, stopping)
     received: list[signal.Signals] = []
@@ -152,6 +153,7 @@ def run(
         await server.serve(sockets=[listening])
 
     asyncio.run(serve())
+    on_end()
     log.info("stopped", signal=received[0].name if received else "")
     _end()
 
