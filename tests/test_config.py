@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from exporter.config import document
 from exporter.config.errors import LARGEST_FILE
 from exporter.config.secret import EnvToken, FileToken
-from exporter.config.values import Spend, duration, show_duration
+from exporter.config.values import Spend, StoreAddress, duration, show_duration
 from exporter.errors import ConfigError, Unauthorized
 from exporter.providers.gitlab import GitLabSource
 from exporter.providers.northflank import NorthflankProject, NorthflankSource
@@ -48,6 +48,9 @@ def faults_or_none(text: str) -> list[str] | None:
     except ConfigError as error:
         return error.faults
     return None
+
+
+SOURCE = "sources:\n  - {name: a, provider: northflank, token: {env: A}}\n"
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -325,6 +328,41 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 )
 def test_durations_are_shown_as_prometheus_shows_them(seconds: float, text: str) -> None:
     assert show_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("memory", StoreAddress()),
+        ("sqlite:///var/lib/state.db", StoreAddress("sqlite", Path("/var/lib/state.db"))),
+        ("sqlite:///var/lib/a%20b?c.db", StoreAddress("sqlite", Path("/var/lib/a%20b?c.db"))),
+    ],
+)
+def test_the_address_of_a_store_is_read_and_shown_as_it_is_written(text: str, address: StoreAddress) -> None:
+    settings = load.read(f"{SOURCE}store: {text}\n", "config.yaml", DATA)
+    assert settings.store == address
+    assert str(settings.store) == settings.model_dump(mode="json")["store"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("sqlite:state.db", "three slashes"),
+        ("sqlite://state.db", "three slashes"),
+        ("sqlite:///var/lib/", "the path of a file"),
+        ("sqlite:////", "the path of a file"),
+        ("7", "wants memory"),
+        ("{path: hunter2}", "wants memory"),
+        ("Memory", "wants memory"),
+    ],
+)
+def test_what_is_no_address_of_a_store_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load.read(f"{SOURCE}store: {text}\n", "config.yaml", DATA)
+    (line,) = raised.value.faults
+    assert line.startswith("config.yaml:3: store: ")
+    assert why in line
+    assert "hunter2" not in line
 
 
 @PATIENT

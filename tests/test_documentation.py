@@ -46,6 +46,7 @@ NOT_IN_THE_DEMO = {
     "ci_build_target_errors": "no target of the demo fails",
     "ci_build_source_rejected_records": "every record of the demo makes sense",
     "ci_build_source_webhook_events": "the demo's providers deliver nothing",
+    "ci_build_store_up": "the demo keeps its state in memory",
 }
 """Families without a sample in the demo, and why."""
 OF_THE_CLIENT = ("process_", "python_info")
@@ -82,7 +83,7 @@ def of_meters(*prefixes: str) -> list[tuple[str, str, tuple[str, ...]]]:
         ("Recent builds", of_window()),
         ("Targets", of_meters("ci_build_target_")),
         ("Sources", of_meters("ci_build_source_")),
-        ("The exporter", of_meters("ci_build_exporter_")),
+        ("The exporter", of_meters("ci_build_store_", "ci_build_exporter_")),
     ],
 )
 def test_the_tables_of_metrics_are_the_families_of_the_code(

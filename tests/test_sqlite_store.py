@@ -46,6 +46,10 @@ def keep(store: SqliteStore, *ids: str, target: Target = WEB) -> None:
     store.update(target, lambda _before: read(*(build(one, at=place) for place, one in enumerate(ids))))
 
 
+def up(store: SqliteStore) -> bool:
+    return store.up
+
+
 def kept(store: SqliteStore, source: str = "nf") -> dict[Target, set[str]]:
     return {target: set(history.rows) for target, history in store.load(source)}
 
@@ -151,7 +155,7 @@ def says(store: SqliteStore, logs: list[dict[str, object]], reason: str) -> None
     keep(store, "a")
     keep(store, "b", target=API)
     assert set(store.read(WEB).rows) == {"a"}
-    assert store.up is False
+    assert not up(store)
     (line,) = (entry for entry in logs if entry["log_level"] == "error")
     assert line["event"] == DAMAGED
     assert reason in str(line["reason"])
@@ -272,13 +276,13 @@ def test_a_full_file_is_said_and_written_again_once_there_is_room(path: Path) ->
                     *(f"{number}-{place}" for place in range(99)),
                     target=Target("nf", "job", "shop", f"j{number}"),
                 )
-            assert store.up is False
+            assert not up(store)
             connection.execute("PRAGMA max_page_count = 1000000").fetchall()
             keep(store, "b")
-            assert store.up is False
+            assert not up(store)
             now[0] += RETRY
             keep(store, "c", target=API)
-            assert store.up
+            assert up(store)
         assert [line["event"] for line in logs] == [DAMAGED, "the state is kept again"]
         assert "full" in logs[0]["reason"]
     with opened(path) as store:
@@ -313,7 +317,7 @@ def test_a_file_or_folder_that_is_read_only_is_read_all_the_same(tmp_path: Path,
     with unprivileged(), capture_logs() as logs, opened(path) as store:
         assert kept(store) == {WEB: {"a"}}
         keep(store, "b")
-        assert store.up is False
+        assert not up(store)
     path.parent.chmod(0o755)
     assert [line["event"] for line in logs] == [DAMAGED]
     assert ("folder" in logs[0]["reason"]) == (what == "folder")
