@@ -22,7 +22,7 @@ async def told(scope, receive, send):
 
 listening = listen("127.0.0.1:0")
 print(listening.getsockname()[1], flush=True)
-run(told, listening, lambda: None, None, asyncio.Event())
+run(told, listening, lambda: None, None, asyncio.Event(), lambda: None)
 """
 
 
