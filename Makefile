@@ -14,7 +14,7 @@ CHART := helm/ci-build-exporter
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest test-versions dashboards chart helm actionlint locks test-lowest release-check bench bench-allowance bench-scale bench-page pictures image image-test clean
+.PHONY: help demo test lint format pytest kills test-versions dashboards chart helm actionlint locks test-lowest release-check bench bench-allowance bench-scale bench-page pictures image image-test clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ format: $(VENV)/.develops  ## write the files as the style wants them
 
 pytest: $(VENV)/.develops tests/node_modules/.installed  ## run the tests alone, with coverage
 	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term:skip-covered
+
+kills: $(VENV)/.develops  ## kill the exporter fifty times within five minutes of fast builds, and compare its counters with the simulator's record
+	KILLS=50 KILLS_SECONDS=300 $(BIN)/pytest --quiet --capture=no tests/test_kills.py
 
 test-versions:  ## run the tests on each supported Python that is here, and say which are not
 	@missing=; for version in $(VERSIONS); do \
