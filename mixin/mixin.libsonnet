@@ -268,6 +268,20 @@
           },
         },
         {
+          "alert": "CIBuildStoreDown",
+          "expr": "min without (instance, pod) (ci_build_store_up%(alone)s) == 0" % $._settings,
+          "for": "5m",
+          "keep_firing_for": "5m",
+          "labels": {
+            "severity": "warning",
+          },
+          "annotations": {
+            "summary": "{{ $labels.job }} does not store its state",
+            "description": "A replica of {{ $labels.job }} cannot use the file that its configuration names as store, and goes on in memory. After a restart the counters of its targets and branches would be too low, or begin at 0.",
+            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildstoredown",
+          },
+        },
+        {
           "alert": "CIBuildTargetsHidden",
           "expr": "max without (instance, pod) (ci_build_exporter_hidden_targets%(alone)s) > 0" % $._settings,
           "for": "15m",

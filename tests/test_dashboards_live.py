@@ -48,6 +48,7 @@ EMPTY = {
     "CIBuildExporterDown": SCRAPED,
     "CIBuildExporterAbsent": SCRAPED,
     "CIBuildConfigReloadFailed": "the demo has no configuration that could be wrong",
+    "CIBuildStoreDown": "the demo keeps its state in memory",
     "CIBuildTargetsHidden": SMALL,
     "CIBuildSeriesFolded": SMALL,
     "replica:ci_build_target_up:cut_off": NO_FAILURE,

@@ -54,19 +54,20 @@ def _own(family: str) -> str:
 
 
 def _now() -> list[Builder[Panel]]:
-    def number(
-        title: str, description: str, query: str, steps: dict[float, str] | None = None, unit: str = "none"
+    def number(  # noqa: PLR0913, PLR0917  # most of them are the same for all
+        title: str,
+        description: str,
+        query: str,
+        steps: dict[float, str] | None = None,
+        unit: str = "none",
+        width: int = 3,
     ) -> Builder[Panel]:
-        return stats(About(title, description, unit, width=4, height=4), Query(query), steps=steps)
+        return stats(About(title, description, unit, width=width, height=4), Query(query), steps=steps)
 
-    reloaded = f"min({_own('ci_build_exporter_config_last_reload_successful')})"
-    configuration = About(
-        "Configuration",
-        "Whether every replica last loaded the configuration without a fault.",
-        "none",
-        width=4,
-        height=4,
-    )
+    def yes_or_no(title: str, description: str, name: str) -> Builder[Panel]:
+        about = About(title, description, "none", width=3, height=4)
+        return stats(about, Query(f"min({_own(name)})"), mapping=YES_OR_NO)
+
     return [
         number(
             "Sources down",
@@ -87,12 +88,22 @@ def _now() -> list[Builder[Panel]]:
             f"max({_own('ci_build_exporter_hidden_targets')})",
             {1: ORANGE},
         ),
-        stats(configuration, Query(reloaded), mapping=YES_OR_NO),
+        yes_or_no(
+            "Configuration",
+            "Whether every replica last loaded the configuration without a fault.",
+            "ci_build_exporter_config_last_reload_successful",
+        ),
+        yes_or_no(
+            "State stored",
+            "Whether every replica stores its state. Empty if the state is kept in memory only.",
+            "ci_build_store_up",
+        ),
         number(
             "Configuration loaded",
             "Time since the configuration was last loaded without a fault, of the replica with the oldest one.",
             f"time() - min({_own('ci_build_exporter_config_last_reload_success_timestamp_seconds')})",
             unit="s",
+            width=6,
         ),
     ]
 
