@@ -8,7 +8,8 @@ are shipped.
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from time import time
+from signal import SIGKILL
+from time import sleep, time
 
 import pytest
 import yaml
@@ -52,6 +53,11 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def rules(tmp_path: Path) -> list[Path]:
     """Copies of the rules that lose no time."""
+    return copied(tmp_path)
+
+
+def copied(folder: Path, keep_firing_for: str | None = None) -> list[Path]:
+    """Copies of the rules in which each alert fires after two seconds, and is kept firing for that long."""
     copies = []
     for path in (MIXIN / "rules.yaml", MIXIN / "alerts.yaml"):
         content = yaml.safe_load(path.read_text())
@@ -59,8 +65,9 @@ def rules(tmp_path: Path) -> list[Path]:
             group.pop("interval", None)
             for rule in group["rules"]:
                 rule.update({"for": "2s"} if "alert" in rule else {})
-                rule.pop("keep_firing_for", None)
-        copies.append(tmp_path / path.name)
+                if rule.pop("keep_firing_for", None) and keep_firing_for:
+                    rule["keep_firing_for"] = keep_firing_for
+        copies.append(folder / path.name)
         copies[-1].write_text(yaml.safe_dump(content))
     return copies
 
@@ -84,11 +91,11 @@ def fire(prometheus_url: str, expected: set[Alert]) -> None:
     assert found() == sorted(expected)
 
 
-def serve(folder: Path, providers: Simulator) -> tuple[str, ...]:
+def serve(folder: Path, providers: Simulator, more: str = "") -> tuple[str, ...]:
     """The command that serves what the demo does, quickly."""
     old = gitlab(providers, "old-gitlab", "api: v3, projects: [2105, 2106]")
     sources = (northflank(providers), gitlab(providers, more="groups: [harbour]"), old)
-    (folder / "config.yaml").write_text(configuration(*sources, more=QUICK))
+    (folder / "config.yaml").write_text(configuration(*sources, more=f"{QUICK}\n{more}"))
     return "serve", f"--config.file={folder / 'config.yaml'}", "--web.listen-address=127.0.0.1:0"
 
 
@@ -156,3 +163,40 @@ def test_a_source_that_is_down_and_replicas_that_go_away_are_told_once(tmp_path:
         one.stop()
         fire(url, {("CIBuildExporterDown", "", "")})
         assert [annotations["summary"] for _, annotations in alerts(url)] == [f"No replica of {JOB} answers scrapes"]
+
+
+KEPT = 30.0
+"""Seconds for which an alert is kept firing without data: time for a process to start on a busy machine."""
+
+
+def active_since(prometheus_url: str) -> dict[Alert, str]:
+    """Since when each alert is active that fires."""
+    return {
+        (of["alertname"], of.get("source", ""), of.get("target", "")): alert["activeAt"]
+        for alert in api(prometheus_url, "alerts")["alerts"]
+        if alert["state"] == "firing" and (of := alert["labels"])
+    }
+
+
+def test_a_restart_with_a_state_file_resolves_no_alert_though_the_providers_are_away(tmp_path: Path) -> None:
+    """Without the file there would be no data, and each alert would resolve once it is no longer kept firing."""
+    with ExitStack() as stack:
+        providers = stack.enter_context(simulating(demo_world(), Clock(time())))
+        command = serve(tmp_path, providers, f"store: sqlite://{tmp_path / 'state.db'}")
+        before = stack.enter_context(running(tmp_path / "log-before", *command))
+        rules = copied(tmp_path, f"{KEPT:g}s")
+        url = stack.enter_context(prometheus(tmp_path, before.url, rules=rules))
+        expected = troubles(before.url)
+        fire(url, expected)
+        active = active_since(url)
+        address = before.url.removeprefix("http://")
+
+        providers.faults.add("/*", faults.reset())
+        before.stop(SIGKILL)
+        stack.enter_context(running(tmp_path / "log-after", *command[:2], f"--web.listen-address={address}"))
+        begun = time()
+        eventually(lambda: [value for _labels, value in query(url, "up")] == [1.0])
+        while time() < begun + 1.5 * KEPT:
+            now = active_since(url)
+            assert {alert: now.get(alert) for alert in expected} == active
+            sleep(1.0)
