@@ -19,11 +19,10 @@ from exporter.http.wire import Answer, Request
 from exporter.polling.candidates import SLOWEST, announced, candidates, report
 from exporter.polling.deliveries import HEARD, Result
 from exporter.polling.list_status import heard
-from exporter.polling.polls import EVERYTHING, Discover, Poll, PollList, PollTarget
+from exporter.polling.polls import EVERYTHING, Asked, Discover, Poll, PollList, PollTarget
 from exporter.polling.results import Times
 from exporter.polling.schedule import Candidate
 from exporter.polling.state import (
-    Asked,
     Budget,
     DiscoveryState,
     Health,

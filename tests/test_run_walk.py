@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import ClassVar
 
 import pytest
@@ -214,11 +215,13 @@ class Reader:
     history: History = field(default_factory=History)
     last: Walked | None = None
 
-    def read(self, at: float, *, list_due: bool = True) -> list[str]:
+    def read(self, at: float, *, list_due: bool = True, children: float | None = None) -> list[str]:
         """Read at NOW and so many seconds, take in what it brought; what was asked."""
         self.server.asked.clear()
         provider: Provider = self.server
-        self.last = driven(walk_runs(provider, APP, self.history, self.rules, NOW + at, list_due=list_due), self.server)
+        since = None if children is None else NOW + children
+        reading = walk_runs(provider, APP, self.history, self.rules, NOW + at, list_due=list_due, children=since)
+        self.last = driven(reading, self.server)
         self.history = applied(self.last, self.history, self.rules, NOW + at)
         return list(self.server.asked)
 
@@ -351,8 +354,8 @@ def several_concluded(known: Reader) -> list[str]:
         ),
         (many_jobs_running, ["of 90", "of 90 after 100", "of 90 after 200"]),
         (many_jobs_of_which_the_last_run, ["jobs 100"]),
-        (one_concluded, ["list", "of 90"]),
-        (several_concluded, ["list", "jobs 100"]),
+        (one_concluded, ["list", "children", "of 90"]),
+        (several_concluded, ["list", "children", "jobs 100"]),
         (a_manual_job_of_an_old_run, ["list", "of 1"]),
     ],
 )
@@ -396,7 +399,7 @@ def test_a_project_without_builds_takes_two_requests_and_then_one() -> None:
     assert known.server.asked == ["jobs 100", "list"]
     assert known.read(60) == ["list"]
     known.server.add("1", at=70, jobs=2)
-    assert known.read(300) == ["list", "of 1"]
+    assert known.read(300) == ["list", "children", "of 1"]
     assert known.action_for() is True
 
 
@@ -438,7 +441,7 @@ def test_a_manual_job_that_is_played_weeks_later_and_fails_is_seen_at_the_next_l
     for day in range(1, 5):
         known.read(day * DAY)
     server.move("1", "failed", 4 * DAY + 100, deploy=FAILURE)
-    assert known.read(4 * DAY + 200) == ["list", "of 1"]
+    assert known.read(4 * DAY + 200) == ["list", "children", "of 1"]
     assert known.action_for() is False
 
 
@@ -459,7 +462,7 @@ def test_a_run_that_is_under_way_keeps_no_other_from_being_listed() -> None:
     known.read(30)
     known.server.add("91", at=40, jobs=2, status="failed", moved=5)
     assert known.read(60, list_due=False) == ["of 90"]
-    assert known.read(90) == ["list", "jobs 20"]
+    assert known.read(90) == ["list", "children", "jobs 20"]
     assert known.action_for() is False
 
 
@@ -582,16 +585,41 @@ def test_a_child_that_begins_later_is_listed() -> None:
     assert known.action_for() is False
 
 
-def test_the_first_child_of_a_project_is_seen_within_the_hour() -> None:
+def test_the_first_child_of_a_project_is_seen_once_its_parent_has_ended() -> None:
+    known = reader(old())
+    known.server.add("30", at=100, jobs=1, sha="t", status="running", moved=5)
+    known.server.add("31", at=110, jobs=1, status="failed", trigger=PARENT_PIPELINE, sha="t")
+    known.server.bridged = {"30": {"31": False}}
+    assert known.read(120) == ["list", "of 30"]
+    known.read(180)
+    known.server.move("30", "success", 700, j0=SUCCESS)
+    assert known.read(720) == ["list", "children", "jobs 20", "bridges 30"]
+    assert known.action_for() is False
+
+
+def test_the_first_child_of_a_job_that_is_played_weeks_later_is_seen() -> None:
+    server = Server()
+    server.add("1", at=-1000, jobs={"test": SUCCESS, "deploy": WAITING}, sha="t")
+    known = reader(server)
+    for day in range(1, 5):
+        known.read(day * DAY)
+    server.move("1", "success", 4 * DAY + 100, deploy=SUCCESS)
+    server.add("2", at=4 * DAY + 90, jobs=1, status="failed", trigger=PARENT_PIPELINE, sha="t")
+    server.bridged = {"1": {"2": False}}
+    assert known.read(4 * DAY + 200)[:2] == ["list", "children"]
+    assert known.action_for() is False
+
+
+def test_children_are_listed_only_where_it_is_known_that_one_changed() -> None:
     known = reader(old())
     known.server.add("30", at=100, jobs=1, sha="t")
-    known.read(120)
     known.server.add("31", at=110, jobs=1, status="failed", trigger=PARENT_PIPELINE, sha="t")
-    known.server.add("32", at=600, jobs=1, branch="develop")
     known.server.bridged = {"30": {"31": False}}
-    for minute in range(3, 63):
-        known.read(60.0 * minute)
+    assert known.read(120, children=inf) == ["list", "of 30"]
+    assert known.action_for() is True
+    assert known.read(135, children=110) == ["list", "children", "of 31", "bridges 30"]
     assert known.action_for() is False
+    assert known.read(150, children=inf) == ["list"]
 
 
 # Branches that are gone

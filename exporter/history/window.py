@@ -43,7 +43,6 @@ __all__ = [
     "Rules",
     "RunObservation",
     "RunRow",
-    "Sight",
     "aged",
     "buckets_of",
     "contested",
@@ -57,7 +56,6 @@ __all__ = [
     "without_branch",
 ]
 
-Sight = Observation
 GONE_BRANCHES = 20
 """So many branches that no longer exist are remembered."""
 

@@ -42,7 +42,9 @@ class EtagCache:
         self._answers: LRUCache[RequestKey, Answer] = LRUCache(max_bytes, getsizeof=lambda answer: len(answer.body) + 1)
 
     def __call__(self, request: Request) -> Answer:
-        """The answer, always with its body."""
+        """The answer, always with its body. A request with a query has no ETag: it is sent with POST."""
+        if request.query is not None:
+            return self._fetch(request)
         key = (request.path, request.params)
         with self._lock:
             cached = self._answers.get(key)

@@ -84,9 +84,12 @@ class Fetch:
     def __call__(self, request: Request, *, method: str = "GET", body: bytes | None = None, tag: str = "") -> Answer:
         """The answer with a status of 2xx, or 304 (then without a body). Raises a `SourceError` for anything else.
 
-        `body` is JSON; `tag` is the `ETag` of an earlier answer. A GET is repeated once if a kept connection turned out
-        to be closed (module `connection`); no other method is ever repeated.
+        `body` is JSON; `tag` is the `ETag` of an earlier answer. A GET, and a request with a `query`, is repeated once
+        if a kept connection turned out to be closed (module `connection`); nothing else is ever repeated.
         """
+        reads = method == "GET"
+        if request.query is not None:
+            method, body = "POST", request.query
         path = request.path
         # Else requests would resolve the dots to another path, and the path's beginning could go into the host's name.
         if not path.startswith("/") or any(unquote(part) in {".", ".."} for part in path.split("/")):
@@ -108,16 +111,15 @@ class Fetch:
         prepared = requests.Request(
             method, self._url + path + query, headers=sent, data=body, auth=Authentication(secret)
         )
-        return self._observed(self._session(), request.operation, prepared, context)
+        return self._observed(request.operation, prepared, context, reads=reads)
 
-    def _observed(
-        self, session: requests.Session, operation: str, request: requests.Request, context: RequestContext
-    ) -> Answer:
-        """Send the request, and call `observe` whatever comes of it."""
+    def _observed(self, operation: str, request: requests.Request, context: RequestContext, *, reads: bool) -> Answer:
+        """Send the request, and call `observe` whatever comes of it. `reads`: it may be repeated."""
+        session = self._session()
         begun, asked_at = time.monotonic(), self._clock()
         code, headers, at = "unreachable", dict[str, str](), None
         try:
-            with closing(_sent(session, request, deadline=begun + context.timeout)) as response:
+            with closing(_sent(session, request, deadline=begun + context.timeout, reads=reads)) as response:
                 at = self._clock()
                 code = str(response.status_code)
                 headers = _headers_of(response, context)
@@ -151,8 +153,8 @@ class Fetch:
                 session.close()
 
 
-def _sent(session: requests.Session, request: requests.Request, *, deadline: float) -> requests.Response:
-    """The answer with its body not read yet. `deadline` is of the monotonic clock."""
+def _sent(session: requests.Session, request: requests.Request, *, deadline: float, reads: bool) -> requests.Response:
+    """The answer with its body not read yet. `deadline` is of the monotonic clock; `reads`: it may be repeated."""
     prepared = session.prepare_request(request)
     # Not `session.send`: it reads the body of a redirect without a bound, and parses its address, followed or not.
     adapter = session.get_adapter(prepared.url or "")
@@ -163,7 +165,7 @@ def _sent(session: requests.Session, request: requests.Request, *, deadline: flo
         try:
             return adapter.send(prepared, stream=True, timeout=timeout, **settings)
         except requests.ConnectionError as error:
-            if last or request.method != "GET" or not any(isinstance(cause, Dead) for cause in causes(error)):
+            if last or not reads or not any(isinstance(cause, Dead) for cause in causes(error)):
                 raise
     raise AssertionError  # the last turn returns or raises
 

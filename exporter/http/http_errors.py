@@ -138,7 +138,9 @@ def _message(body: bytes) -> str:
     error = record.get("error")
     if isinstance(error, dict):
         return _flat(error.get("message"))
-    parts = (error, record.get("error_description"), record.get("message"), record.get("messages"))
+    errors = record.get("errors")  # GraphQL's
+    told = [each.get("message") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else None
+    parts = (error, record.get("error_description"), record.get("message"), record.get("messages"), told)
     return ", ".join(filter(None, map(_flat, parts)))
 
 

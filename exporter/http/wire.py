@@ -25,11 +25,13 @@ class Request:
     """One question to a provider's API."""
 
     operation: str
-    """What it asks, as the metrics' label: `projects`, `services`, `jobs`, `builds`, `build`, `groups`, `project`."""
+    """What it asks, as the metrics' label: `projects`, `services`, `builds`, `build`, `pipelines`, `graphql`, …."""
     path: str
     """Encoded, from the `/` behind the source's URL on: `/v1/projects/shop/services`."""
     params: tuple[tuple[str, str], ...] = ()
     """Not encoded yet, in order; a name may come twice."""
+    query: bytes | None = None
+    """JSON that is sent with POST, for an API that takes its questions so: it reads, and may be repeated like a GET."""
 
 
 @dataclass(frozen=True, slots=True)

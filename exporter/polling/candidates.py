@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 
 from exporter.build import Target
 from exporter.polling.deliveries import HEARD, overdue
-from exporter.polling.polls import Discover, Poll, PollList, PollTarget, Scope
+from exporter.polling.looks import FEWEST
+from exporter.polling.polls import Asked, Discover, Poll, PollChanges, PollList, PollTarget, Scope
 from exporter.polling.schedule import TOLERANCE, Candidate, accrued, requests_a_second
-from exporter.polling.state import Asked, Source, TargetState
+from exporter.polling.state import Source, TargetState
 from exporter.settings.settings import Refresh
 
 LIST_SHORTEST = 15.0
@@ -59,6 +60,7 @@ def candidates(source: Source, refresh: Refresh, now: float) -> Iterator[Candida
             delay += accrued(known.digest.pulse, asked_at - state.skew, now - state.skew) if known.covered else 0.0
             lists[name] = delay, max(stirred, _stirred_at(known, now))
         yield _of_target(source, known, refresh, now, heard=heard, covered=known.covered or silent or heard)
+    yield from changes(source, refresh, now)
     for name, (delay, stirred) in lists.items():
         asked = state.lists.get(name, Asked())
         yield Candidate(
@@ -72,19 +74,62 @@ def candidates(source: Source, refresh: Refresh, now: float) -> Iterator[Candida
         )
 
 
+def looked_at(source: Source, now: float) -> list[TargetState]:
+    """The targets whose changes are asked for together, those first that were left out the longest.
+
+    Those that were never read, and those whose deliveries arrive, are not among them.
+    """
+    shown = source.provider.shows_changes
+    some = [
+        known
+        for target, known in source.targets.items()
+        if known.digest.known and not known.polling.asked.first and shown(target) and not announced(source, known, now)
+    ]
+    return sorted(some, key=lambda known: -inf if known.polling.look is None else known.polling.look.at)
+
+
+def changes(source: Source, refresh: Refresh, now: float) -> Iterator[Candidate]:
+    """The poll that asks for the changes of many targets, unless the server refuses it or there are too few."""
+    looks, skew = source.state.looks, source.state.skew
+    some = looked_at(source, now) if now >= looks.retry_at else []
+    if len(some) < FEWEST:
+        return
+    requests = ceil(len(some) / looks.size_at(now))
+    covered = ((known.digest.pulse, last_current(known)) for known in some if known.covered)
+    yield Candidate(
+        poll=PollChanges(source.name),
+        accrued=sum(accrued(pulse, at - skew, now - skew) for pulse, at in covered) / requests,
+        shortest=LIST_SHORTEST,
+        longest=max(LIST_SHORTEST, refresh.idle_ttl),
+        asked_at=looks.asked.at,
+        stirred_at=now,  # without a limit as often as may be
+        not_before=looks.asked.not_before,
+        requests=requests,
+    )
+
+
+def last_current(known: TargetState) -> float:
+    """When the target was last known to be current: by a read, or because nothing of it had changed."""
+    polling = known.polling
+    return polling.asked.at if polling.asked.first else max(polling.asked.at, polling.current_at)
+
+
 def _of_target(  # noqa: PLR0913  # what is known, and what was found out about it
     source: Source, known: TargetState, refresh: Refresh, now: float, *, heard: bool, covered: bool
 ) -> Candidate:
     asked, pulse, skew = known.polling.asked, known.digest.pulse, source.state.skew
-    early = now - asked.at < refresh.ttl - TOLERANCE or asked.first  # what accrued is not looked at
+    at = last_current(known)
+    if known.polling.look is not None:
+        covered = heard or (covered and not asked.failures and now - at < refresh.idle_ttl)
+    early = now - at < refresh.ttl - TOLERANCE or asked.first  # what accrued is not looked at
     while_running = max(refresh.ttl, RUNNING * refresh.idle_ttl)
     return Candidate(
         poll=PollTarget(known.target),
-        accrued=0.0 if covered or early else accrued(pulse, asked.at - skew, now - skew),
+        accrued=0.0 if covered or early else accrued(pulse, at - skew, now - skew),
         steady=not covered,
         shortest=refresh.ttl,
         longest=while_running if pulse.unfinished else refresh.idle_ttl,
-        asked_at=asked.at,
+        asked_at=at,
         stirred_at=_stirred_at(known, now),
         forced_at=_sweep(known, refresh, now) if heard else known.polling.wanted_at,
         not_before=asked.not_before,
@@ -94,6 +139,12 @@ def _of_target(  # noqa: PLR0913  # what is known, and what was found out about 
 def _stirred_at(known: TargetState, now: float) -> float:
     pulse = known.digest.pulse
     return now if pulse.unfinished else pulse.stirred_at
+
+
+def wanted(known: TargetState, refresh: Refresh) -> Candidate:
+    """The read of a target that must be made now."""
+    at = known.polling.asked.at
+    return Candidate(PollTarget(known.target), refresh.ttl, refresh.idle_ttl, asked_at=at, forced_at=at)
 
 
 def first_reads(found: list[Target], refresh: Refresh) -> list[Candidate]:
@@ -154,4 +205,7 @@ def discovery(source: Source, refresh: Refresh, *, all_told: bool = False) -> Ca
 
 def covers(source: Source, scope: Scope, poll: Poll) -> bool:
     """Whether a poll of the source is of interest to the scope."""
-    return scope.covers(poll, source.provider.list_of(scope.target) if scope.target else None)
+    target, provider = scope.target, source.provider
+    if target is None:
+        return scope.covers(poll)
+    return scope.covers(poll, provider.list_of(target), changes=provider.shows_changes(target))

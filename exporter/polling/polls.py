@@ -1,6 +1,7 @@
 """What can be asked of a source: a target's builds, a list that covers many targets, and which targets there are."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from exporter.build import Target
@@ -27,13 +28,41 @@ class PollList:
 
 
 @dataclass(frozen=True, slots=True)
+class PollChanges:
+    """Ask which runs of many targets changed, by one request for up to a hundred targets."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Discover:
     """Ask which targets there are."""
 
     source: str
 
 
-Poll = PollTarget | PollList | Discover
+Poll = PollTarget | PollList | PollChanges | Discover
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How the asking of a poll goes. Times are seconds since the epoch."""
+
+    at: float = -inf
+    """When the last answered request was sent; never: it comes before all others."""
+    failures: int = 0
+    """In a row."""
+    not_before: float = -inf
+    """After a failure: the earliest next try."""
+
+    @property
+    def first(self) -> bool:
+        """Whether it was never answered."""
+        return self.at == -inf
+
+
+NEVER: Final = Asked()
+"""It was not asked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +74,11 @@ class Scope:
     reads: bool = True
     """Whether to read targets, or only to find out which there are."""
 
-    def covers(self, poll: Poll, list_name: str | None = None) -> bool:
-        """Whether a poll can say something of interest. `list_name`: the list that covers the target of the scope."""
+    def covers(self, poll: Poll, list_name: str | None = None, *, changes: bool = False) -> bool:
+        """Whether a poll can say something of interest.
+
+        `list_name`: the list that covers the target of the scope. `changes`: its changes can be asked for with others'.
+        """
         if self.source is not None and poll.source != self.source:
             return False
         match poll:
@@ -54,6 +86,8 @@ class Scope:
                 return self.reads and (self.target is None or target == self.target)
             case PollList(_, name):
                 return self.reads and (self.target is None or name == list_name)
+            case PollChanges():
+                return self.reads and (self.target is None or changes)
             case Discover():
                 return True
 

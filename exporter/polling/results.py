@@ -16,8 +16,9 @@ from exporter.polling import schedule
 from exporter.polling.candidates import SLOWEST, announced
 from exporter.polling.deliveries import Told
 from exporter.polling.list_status import REPEATS, Action, action_for, covers, heard, running
+from exporter.polling.polls import Asked
 from exporter.polling.run_walk import walk_runs
-from exporter.polling.state import Asked, DiscoveryState, Health, Polling, Source, TargetState
+from exporter.polling.state import DiscoveryState, Health, Polling, Source, TargetState
 from exporter.polling.walk import Walked, walk
 from exporter.providers import BuildStatus, Discovery, Provider
 from exporter.settings.settings import Refresh
@@ -28,6 +29,8 @@ SWEEP = 3600.0
 """Seconds after which the next read takes a largest page: it shows what came late and what came back to life."""
 DAY = 86400.0
 """Seconds after which a target's own record is asked for again; a chance less, so that they are spread."""
+LOOKED = 60.0
+"""Seconds for which a look holds: while looks are made, the next one comes sooner."""
 LISTED = 0.5
 """The share of `idle_ttl` after which the list of runs is read again though runs are under way."""
 ABSENCES = 2
@@ -82,12 +85,14 @@ class ReadPlan:
     """The list of runs is read though runs are under way."""
     about_due: bool = False
     """The target's own record is asked for first."""
+    children: float | None = None
+    """As in `walk_runs`."""
 
     def reading(self, provider: Provider, target: Target, history: History, rules: Rules) -> Reading[Walked]:
         """The reading, by the server's time."""
         now = self.now - self.skew
         if self.by_runs:
-            return walk_runs(provider, target, history, rules, now, list_due=self.list_due)
+            return walk_runs(provider, target, history, rules, now, list_due=self.list_due, children=self.children)
         return walk(provider, target, history, rules, now, short=self.short, sweep=self.sweep)
 
 
@@ -96,6 +101,9 @@ def read_plan(source: Source, state: TargetState, times: Times) -> ReadPlan:
     polling, now = state.polling, times.now
     refused = polling.lists_refused_at is not None and now - polling.lists_refused_at < HOURLY
     by_runs = source.provider.lists_runs and not refused
+    # While looks show what moves, the list of runs need not be read again and again.
+    looked = polling.look is not None and polling.look.changes.complete and now - polling.look.at < LOOKED
+    pause = HOURLY / 2 if looked else LISTED * times.refresh.idle_ttl
     return ReadPlan(
         skew=source.state.skew,
         now=now,
@@ -103,7 +111,8 @@ def read_plan(source: Source, state: TargetState, times: Times) -> ReadPlan:
         sweep=not by_runs and state.digest.known and now - polling.swept_at >= SWEEP,
         by_runs=by_runs,
         about_due=source.provider.lists_runs and now - polling.about_at >= DAY * (1 - times.chance() / 4),
-        list_due=now - polling.listed_at >= LISTED * times.refresh.idle_ttl,
+        list_due=polling.unlisted or now - polling.listed_at >= pause,
+        children=polling.child_since if looked and polling.unlisted else None,
     )
 
 
@@ -113,12 +122,12 @@ def after_read(  # noqa: PLR0913  # what was read, and how
     plan: ReadPlan,
     times: Times,
     *,
-    refused: bool,
+    walked: Walked,
     untold: bool,
 ) -> tuple[Polling, Health]:
     """How a target stands after its builds were read.
 
-    `refused`: the provider refused the list of runs. `untold`: a delivery should have reported what the read found.
+    `untold`: a delivery should have reported what the read found.
     """
     now, polling = times.now, state.polling
     if plan.sweep:
@@ -126,8 +135,11 @@ def after_read(  # noqa: PLR0913  # what was read, and how
     elif polling.asked.first:
         polling = replace(polling, swept_at=now - SWEEP * times.chance())  # so that the next sweeps are spread
     if plan.by_runs:
-        listed_at = now if plan.list_due or not state.digest.unfinished else polling.listed_at
-        polling = replace(polling, lists_refused_at=now if refused else None, listed_at=listed_at)
+        polling = replace(polling, lists_refused_at=now if walked.lists_refused else None)
+    if walked.list_read:
+        polling = replace(polling, listed_at=now)
+    if (walked.list_read or walked.lists_refused or not plan.by_runs) and polling.due_at <= now:
+        polling = replace(polling, unlisted=False, child_since=inf)
     polling = replace(polling, asked=Asked(now), announced=False if untold else polling.announced)
     state = replace(state, polling=polling)
     return _scheduled(source, state, times), current(state.health, now)
@@ -141,6 +153,8 @@ def _scheduled(source: Source, state: TargetState, times: Times) -> Polling:
         return replace(polling, wanted_at=polling.due_at)
     if announced(source, state, now):
         return replace(polling, wanted_at=now + SLOWEST * (1 - times.chance() / 2))  # not all at once
+    if polling.look is not None:
+        return replace(polling, wanted_at=now + HOURLY * (1 - times.chance() / 4))
     if status is None:
         return replace(polling, wanted_at=None)
     if running(status) and not digest.unfinished and polling.repeats < REPEATS:

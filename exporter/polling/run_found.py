@@ -30,6 +30,7 @@ class Found:
     met: Met = field(default_factory=Met)
     listed: dict[str, Run] = field(default_factory=dict)
     """As the lists of runs show them."""
+    list_read: bool = False
     list_complete: bool = True
     unread: set[str] = field(default_factory=set)
     """Runs that changed and whose builds are not read this time."""
@@ -66,6 +67,7 @@ class Found:
             replaced=frozenset(self.replaced),
             bridged=frozenset(self.bridged),
             listed_at=self._listed_at(),
+            list_read=self.list_read,
             gone_branches=frozenset(self.gone_branches),
         )
 

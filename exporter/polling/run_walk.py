@@ -48,7 +48,6 @@ ROUNDS = 3
 """What must be known whole can follow from what was just read; it is looked up so often in one read."""
 USUAL_BUILDS = 10
 """Builds of a run of which none is known, at least."""
-HOUR = 3600.0
 
 
 def walk_runs(  # noqa: PLR0913  # as in `walk`
@@ -59,11 +58,13 @@ def walk_runs(  # noqa: PLR0913  # as in `walk`
     now: float,
     *,
     list_due: bool = True,
+    children: float | None = None,
 ) -> Reading[Walked]:
     """Read what is new of a target, all or nothing. `now` is the server's time, in seconds since the epoch.
 
     `list_due`: the list of runs must be read; else it is read only where no run is known to be under way. Where the
-    provider refuses the list, the builds are read by `walk`, and `Walked.lists_refused` says so.
+    provider refuses the list, the builds are read by `walk`, and `Walked.lists_refused` says so. `children`: when the
+    earliest child pipeline changed that is not known so, infinite where none has; None: it is not known.
     """
     found = Found(history, rules, now)
     if history.baseline is None:
@@ -72,11 +73,11 @@ def walk_runs(  # noqa: PLR0913  # as in `walk`
             found.met.whole.update(run.id for run in found.met.runs.values() if covers(found.met, run, history))
             return replace(found.result(), lists_refused=True)
     else:
-        wanted = _under_way(history)
+        wanted = under_way(history)
         listing = list_due or not wanted
         if listing:
             try:
-                wanted |= yield from _list_changed(provider, target, found)
+                wanted |= yield from _list_changed(provider, target, found, children)
             except REFUSED:
                 return replace((yield from walk(provider, target, history, rules, now)), lists_refused=True)
         yield from _read(provider, target, found, wanted)
@@ -99,6 +100,7 @@ def _first(provider: Provider, target: Target, found: Found) -> Reading[bool]:
         page: Page = yield from provider.runs(target, updated_after=None, size=LIST_SIZES[-1])
     except REFUSED:
         return True
+    found.list_read = True
     _take(found, page)
     default, oldest = history.default_branch, min((run.created_at for run in page.runs), default=inf)
     of_default = [run for run in page.runs if run.branch == default and run.ref_kind == "branch"]
@@ -114,8 +116,11 @@ def _first(provider: Provider, target: Target, found: Found) -> Reading[bool]:
 # The list
 
 
-def _list_changed(provider: Provider, target: Target, found: Found) -> Reading[set[str]]:
-    """List the runs that changed since the last list: the ids of those that are not as they are known."""
+def _list_changed(provider: Provider, target: Target, found: Found, children: float | None = None) -> Reading[set[str]]:
+    """List the runs that changed since the last list: the ids of those that are not as they are known.
+
+    `children` as in `walk_runs`.
+    """
     history = found.history
     since = min(history.listed_at, found.now) - LIST_OVERLAP if history.listed_at > -inf else None
     close = sum(changed_at(row.run) >= since for row in history.runs.values()) if since is not None else LARGEST
@@ -129,10 +134,10 @@ def _list_changed(provider: Provider, target: Target, found: Found) -> Reading[s
             break
     else:
         found.list_complete = since is None
-    if any(row.run.child for row in history.runs.values()):
-        yield from _list_children(provider, target, found, since)
-    elif _children_due(history, found.now):
-        yield from _list_children(provider, target, found, history.walked_at // HOUR * HOUR - LIST_OVERLAP)
+    found.list_read = True
+    begun = _children_since(found, since) if children is None else children - LIST_OVERLAP
+    if begun < inf:
+        yield from _list_children(provider, target, found, None if since is None else min(begun, since))
     return {run_id for run_id, run in found.listed.items() if _is_news(run, history, since)}
 
 
@@ -145,10 +150,25 @@ def _list_children(provider: Provider, target: Target, found: Found, since: floa
     _take(found, replace(page, runs=tuple(run for run in page.runs if run.child)), since)
 
 
-def _children_due(history: History, now: float) -> bool:
-    """Whether to look for the first child pipelines of a target: after each full hour in which its runs changed."""
-    hour = history.walked_at // HOUR
-    return now // HOUR > hour and history.listed_at // HOUR >= hour - 1
+def _children_since(found: Found, since: float | None) -> float:
+    """From when on child pipelines are to be listed: infinite where there can be none that is new.
+
+    A target that has shown none is asked for them once a run has ended, or waits for a person: by then it has triggered
+    what it triggers. `since`: from then on runs were listed.
+    """
+    history = found.history
+    if any(row.run.child for row in history.runs.values()):
+        return -inf if since is None else since
+    moved = (run for run in found.listed.values() if _is_news(run, history, since))
+    ended = [run for run in moved if run.outcome not in UNFINISHED]
+    return min((_begun(run, history, since) for run in ended), default=inf)
+
+
+def _begun(run: Run, history: History, since: float | None) -> float:
+    """When a run that has ended can have begun to trigger others of which no list was read."""
+    row = history.runs.get(run.id)
+    known = since is not None and row is not None and row.run.outcome not in UNFINISHED
+    return since if known and since is not None else run.created_at - LIST_OVERLAP
 
 
 def _take(found: Found, page: Page, since: float | None = None) -> None:
@@ -168,10 +188,10 @@ def _is_news(run: Run, history: History, since: float | None) -> bool:
     return not same_state(row.run, run)
 
 
-def _under_way(history: History) -> set[str]:
+def under_way(history: History) -> set[str]:
     """The ids of the runs that are under way, child pipelines too, as far as they have builds to read."""
     with_builds = {row.build.run for row in history.rows.values()}
-    unfinished = {build.run for build in history.unfinished}
+    unfinished = {row.build.run for row in history.rows.values() if row.build.unfinished}
     return unfinished | {
         run_id
         for run_id, row in history.runs.items()

@@ -74,6 +74,8 @@ class Candidate:
     """Ask then, whatever the hazard; None: there is no need."""
     not_before: float = -inf
     """It failed: not before then."""
+    requests: int = 1
+    """How many it takes; `accrued` is of each of them."""
 
     @property
     def first(self) -> bool:
@@ -159,7 +161,7 @@ def plan(candidates: Iterable[Candidate], bucket: TokenBucket, now: float) -> li
     if spend is None:
         return [*first, *forced, *_due(steady, None, now)]
     due = _due(steady, price(bucket), now)
-    if sum(1 / candidate.longest for candidate in steady) <= spend:
+    if sum(candidate.requests / candidate.longest for candidate in steady) <= spend:
         # Each can be asked within its longest pause, if those that have waited for that long go first.
         due.sort(key=lambda candidate: _late(candidate, now) < 1)
     affordable = first_reads(bucket, now)
@@ -212,9 +214,9 @@ def requests_a_second(candidates: Iterable[Candidate], bucket: TokenBucket, now:
     steady = [candidate for candidate in candidates if candidate.steady]
     spend = rate(bucket, now)
     if spend is not None:
-        return min(spend, sum(1 / candidate.shortest for candidate in steady))
+        return min(spend, sum(candidate.requests / candidate.shortest for candidate in steady))
     quiet = ((candidate, (now - candidate.stirred_at) / QUIET) for candidate in steady)
-    return sum(1 / min(candidate.longest, max(candidate.shortest, wanted)) for candidate, wanted in quiet)
+    return sum(each.requests / min(each.longest, max(each.shortest, wanted)) for each, wanted in quiet)
 
 
 def _is_forced(candidate: Candidate, now: float) -> bool:

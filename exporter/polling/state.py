@@ -17,7 +17,10 @@ from exporter.http.conditional import EtagCache
 from exporter.http.fetch import Fetch, RequestStats
 from exporter.http.wire import Answer, Request
 from exporter.polling.list_status import covers
+from exporter.polling.looks import Look, Looks
+from exporter.polling.polls import NEVER, Asked
 from exporter.polling.rate_limit import TokenBucket
+from exporter.polling.run_walk import under_way
 from exporter.polling.schedule import Pulse, pulse
 from exporter.polling.workers import InlinePool, WorkerPool
 from exporter.providers import BuildStatus, Provider, Rejected, provider_of
@@ -45,23 +48,6 @@ Connect = Callable[[SourceSettings, Observe, float, Callable[[], float]], Connec
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How the asking of a poll goes. Times are seconds since the epoch."""
-
-    at: float = -inf
-    """When the last answered request was sent; never: it comes before all others."""
-    failures: int = 0
-    """In a row."""
-    not_before: float = -inf
-    """After a failure: the earliest next try."""
-
-    @property
-    def first(self) -> bool:
-        """Whether it was never answered."""
-        return self.at == -inf
-
-
-@dataclass(frozen=True, slots=True)
 class Digest:
     """What scheduling needs of a history, made once at each commit."""
 
@@ -73,6 +59,8 @@ class Digest:
     empty: bool = True
     """Whether it has no builds."""
     pulse: Pulse = field(default_factory=Pulse)
+    under_way: bool = False
+    """Whether a run is under way, though perhaps none of its builds is unfinished at the moment."""
     version: int = -1
 
     @property
@@ -90,6 +78,7 @@ def digest(history: History, now: float, before: Digest | None = None) -> Digest
         unfinished=tuple(history.unfinished),
         empty=not history.rows,
         pulse=before.pulse if same and before else pulse(history, now),
+        under_way=before.under_way if same and before else bool(history.runs and under_way(history)),
         version=history.version,
     )
 
@@ -98,7 +87,7 @@ def digest(history: History, now: float, before: Digest | None = None) -> Digest
 class Polling:
     """How the reading of a target is scheduled."""
 
-    asked: Asked = Asked()
+    asked: Asked = NEVER
     status: BuildStatus | None = None
     """What the list showed before the last read; None: no list covers the target."""
     wanted_at: float | None = None
@@ -117,6 +106,14 @@ class Polling:
     """When the provider last refused that list; None: it did not."""
     about_at: float = -inf
     """When the target's own record was last asked for."""
+    look: Look | None = None
+    """What the last request for the changes of many targets showed; None: it did not show the target."""
+    current_at: float = -inf
+    """When such a request last showed that the target is as it is known: as good as a read."""
+    unlisted: bool = False
+    """Such a request showed a change, and the list of runs was not read since."""
+    child_since: float = inf
+    """When the earliest child pipeline among these changes changed, by the server's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +152,9 @@ class TargetState:
 
     @property
     def covered(self) -> bool:
-        """Whether a list shows everything that can change."""
+        """Whether a list, or a request for the changes of many targets, shows everything that can change."""
+        if self.polling.look is not None:
+            return self.digest.known and self.polling.look.settled and not self.digest.under_way
         return self.polling.status is not None and covers(self.polling.status, self.digest.unfinished)
 
 
@@ -179,7 +178,7 @@ class Webhook:
 class DiscoveryState:
     """How the discovery of a source went last."""
 
-    asked: Asked = Asked()
+    asked: Asked = NEVER
     succeeded: bool | None = None
     """None: it was not tried, or it needed no request."""
     tried: bool = False
@@ -213,6 +212,7 @@ class SourceState:
     webhook: Webhook = field(default_factory=Webhook)
     lists: dict[str, Asked] = field(default_factory=dict)
     """By the name of the list."""
+    looks: Looks = field(default_factory=Looks)
     discovery: DiscoveryState = DiscoveryState()
     short: bool = True
     """Whether its pages are newest first, so that short reads are enough."""
@@ -318,12 +318,13 @@ def fetch_of(source: SourceSettings, observe: Observe, timeout: float, clock: Ca
 def state_after_reload(source: SourceSettings, before: Source) -> SourceState:
     """What is still known of a source after a reload: everything, unless its server or provider changed.
 
-    Discovery and lists begin anew, since other targets may be configured.
+    Discovery, lists and looks begin anew, since other targets may be configured.
     """
     was = before.reader.settings
     if (was.provider, was.url) != (source.provider, source.url):
         return SourceState()
-    return replace(before.state, discovery=DiscoveryState(succeeded=before.state.discovery.succeeded), lists={})
+    discovery = DiscoveryState(succeeded=before.state.discovery.succeeded)
+    return replace(before.state, discovery=discovery, lists={}, looks=Looks())
 
 
 def bucket_of(source: SourceSettings, now: float) -> TokenBucket:

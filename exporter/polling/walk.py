@@ -82,6 +82,8 @@ class Walked:
     """The newest `updated_at` up to which the list of runs is known, by the server's clock."""
     gone_branches: frozenset[str] = frozenset()
     """Branches that no longer exist."""
+    list_read: bool = False
+    """The list of runs was read."""
     lists_refused: bool = False
     """The provider refused the list of runs: the target was read by its builds alone."""
 

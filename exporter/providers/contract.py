@@ -6,7 +6,7 @@ test data.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from exporter.build import Build, Outcome, Run, Target
 from exporter.errors import SourceError
@@ -71,6 +71,29 @@ class BuildStatus:
     """When it took this status; UTC seconds since the epoch."""
     step: int = 0
     """How far a build with this status has come: of two looks at one build, the later has never the lower step."""
+
+
+class RunChange(NamedTuple):
+    """A run that changed lately, as one request for many targets shows it."""
+
+    id: str
+    status: str
+    """The provider's own word, lower-cased."""
+    outcome: Outcome
+    updated_at: float
+    """UTC seconds since the epoch."""
+    child: bool = False
+    """Whether it is a child pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one request for many targets shows of one of them: the runs that changed since a moment."""
+
+    runs: frozenset[RunChange] = frozenset()
+    complete: bool = True
+    """Whether these are all; else the target must be read to know."""
+    rejected: tuple[Rejected, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,11 +274,15 @@ class Provider(Protocol):
     def page_of_run(self, target: Target, run_id: str) -> str | None:
         """The address of the provider's page of a run; None where it documents none."""
 
-    def run(self, target: Target, build: Build) -> Reading[Page]:
-        """The builds of the run that a build belongs to, each attempt; where the API has no runs, that build."""
+    def shows_changes(self, target: Target) -> bool:
+        """Whether `changes` can show the target."""
 
-    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:
-        """When each run last changed that did since then, by the server's clock; empty where the API has no runs."""
+    def changes(self, targets: Collection[Target], since: float) -> Reading[Mapping[Target, Changes]]:
+        """The runs of many targets that changed since then, by the server's clock, child pipelines too.
+
+        A target that the answer does not show, for whatever reason, is left out. `NotFound`, `Forbidden` and
+        `Unauthorized`: the server will not answer such a request. Any other error: not for so many targets.
+        """
 
     def event(self, headers: Mapping[str, str], body: object) -> Delivery:
         """The content of a delivery, from its headers (names in lower case) and its JSON, whatever that is."""
@@ -305,8 +332,16 @@ class BuildsAreRuns:
         yield from ()
         return None
 
-    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:  # noqa: ARG002
-        """No runs."""
+    def shows_changes(self, target: Target) -> bool:  # noqa: ARG002
+        """No."""
+        return False
+
+    def changes(
+        self,
+        targets: Collection[Target],  # noqa: ARG002
+        since: float,  # noqa: ARG002
+    ) -> Reading[Mapping[Target, Changes]]:
+        """Nothing."""
         yield from ()
         return {}
 

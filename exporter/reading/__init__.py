@@ -4,7 +4,8 @@ A poll becomes a job. A worker runs it and commits to the store without the lock
 show the result.
 """
 
-from exporter.polling.polls import Discover, PollList, PollTarget
+from exporter.polling.polls import Discover, PollChanges, PollList, PollTarget
+from exporter.reading.changes import read_changes
 from exporter.reading.core import Reading, ReadJob, submit
 from exporter.reading.deliveries import delivered
 from exporter.reading.lists import discover, read_list
@@ -21,5 +22,7 @@ def perform(reading: Reading, job: ReadJob) -> None:
             read(reading, job, target)
         case PollList(_, name):
             read_list(reading, job, name)
+        case PollChanges():
+            read_changes(reading, job)
         case Discover():
             discover(reading, job)

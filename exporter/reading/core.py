@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -19,15 +19,16 @@ from exporter.exposition.self_metrics import SelfMetrics
 from exporter.exposition.series_limit import SeriesLimit, TargetView
 from exporter.history.window import History, Rules, aged
 from exporter.http.fetch import RequestStats
-from exporter.polling import rate_limit, results, schedule
+from exporter.polling import changes, rate_limit, results, schedule
 from exporter.polling.candidates import candidates, covers
 from exporter.polling.in_flight import InFlight
-from exporter.polling.polls import EVERYTHING, Discover, Poll, PollList, PollTarget, Scope
+from exporter.polling.polls import EVERYTHING, Asked, Discover, Poll, PollChanges, PollList, PollTarget, Scope
 from exporter.polling.rate_limit import TokenBucket
 from exporter.polling.results import Line, Times
 from exporter.polling.schedule import Candidate
-from exporter.polling.state import Asked, Budget, Health, Source, TargetState, digest
+from exporter.polling.state import Budget, Health, Source, TargetState, digest
 from exporter.polling.workers import FairLock
+from exporter.providers import Rejected
 from exporter.reading import progress
 from exporter.store.contract import Change, Store
 
@@ -195,9 +196,22 @@ class Reading:
                 source.state.lists[name] = times.later(source.state.lists.get(name, Asked()), error)
                 for state in list(source.listed(name)):
                     self.show_health(source, state, results.down(state.health, error))
+            case PollChanges():
+                if not source.state.looks.asked.failures:
+                    log_failure("GraphQL failed, so each project is asked by itself", source.name, error)
+                changes.apart(source, times, refused=False)
+                looks = source.state.looks
+                source.state.looks = replace(looks, asked=times.later(looks.asked, error))
             case Discover():
                 log_failure("discovery failed", source.name, error)
                 source.state.discovery = results.after_failed_discovery(source.state.discovery, error, times)
+
+    def note_rejected(self, source: Source, target: Target, rejected: Iterable[Rejected]) -> None:
+        """Count records that cannot be used, each once. The caller holds the lock."""
+        for record in rejected:
+            if (target, record) not in source.state.met:
+                source.state.met[target, record] = True
+                self.self_metrics.rejected(source.name, record.reason)
 
     # Committing and showing
 

@@ -13,8 +13,8 @@ from exporter.http.wire import Answer, Request
 from exporter.polling import results, schedule
 from exporter.polling.candidates import first_reads
 from exporter.polling.list_status import Action, stepped
-from exporter.polling.polls import PollList
-from exporter.polling.state import Asked, Polling, Source, TargetState
+from exporter.polling.polls import Asked, PollList
+from exporter.polling.state import Polling, Source, TargetState
 from exporter.polling.workers import drive
 from exporter.providers import BuildStatus
 from exporter.reading.core import Reading, ReadJob, log_lines, submit

@@ -11,8 +11,9 @@ import msgspec
 
 from exporter.build import Outcome, Target
 from exporter.history.window import History
+from exporter.polling.polls import Asked
 from exporter.polling.rate_limit import LONGEST_REST, Allowance, TokenBucket
-from exporter.polling.state import Asked, Health, Polling, Source, SourceState, TargetState, digest
+from exporter.polling.state import Health, Polling, Source, SourceState, TargetState, digest
 from exporter.providers import BuildStatus
 from exporter.store.codec import packed, unpacked
 
@@ -48,6 +49,7 @@ class _OfTarget(msgspec.Struct, array_like=True, frozen=True):
     status: tuple[str, Outcome, float | None, int] | None
     folded: bool
     hidden: bool
+    current_at: float = -inf
 
 
 class _Progress(msgspec.Struct, array_like=True, frozen=True):
@@ -104,6 +106,7 @@ def _of_target(known: TargetState, *, folded: bool, hidden: bool) -> _OfTarget:
         status=None if status is None else (status.status, status.outcome, status.moved_at, status.step),
         folded=folded,
         hidden=hidden,
+        current_at=polling.current_at,
     )
 
 
@@ -173,6 +176,7 @@ def _state(target: Target, of: _OfTarget, now: float) -> TargetState:
         lists_refused_at=_maybe(of.lists_refused_at, now),
         about_at=_past(of.about_at, now),
         announced=of.announced,
+        current_at=_past(of.current_at, now),
     )
     health = Health(up=of.up, error=of.error, refreshed_at=_maybe(of.refreshed_at, now))
     return TargetState(target, polling=polling, health=health)

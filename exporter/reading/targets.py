@@ -51,9 +51,7 @@ def read(reading: Reading, job: ReadJob, target: Target) -> None:
         _book_walk(reading, source, state, walked)
         state.digest = digest(after, now - skew, state.digest)
         times = replace(reading.times(), now=now)
-        state.polling, health = results.after_read(
-            source, state, plan, times, refused=walked.lists_refused, untold=late
-        )
+        state.polling, health = results.after_read(source, state, plan, times, walked=walked, untold=late)
         source.state.note(job.round, answered=True)
         reading.show(source, state, health, after, anew=walked.missed or after.version != before.version)
 
@@ -107,7 +105,4 @@ def _book_walk(reading: Reading, source: Source, state: TargetState, walked: Wal
     if walked.missed:
         state.health = replace(state.health, errors=state.health.failed("missed"))
         log.warning("more builds came than one read may follow: the oldest are missed", target=state.target.address)
-    for rejected in walked.rejected:
-        if (state.target, rejected) not in source.state.met:
-            source.state.met[state.target, rejected] = True
-            reading.self_metrics.rejected(source.name, rejected.reason)
+    reading.note_rejected(source, state.target, walked.rejected)

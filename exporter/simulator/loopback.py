@@ -135,4 +135,6 @@ def _question(request: Request, tag: str = "") -> Question:
     for name, value in request.params:
         query.setdefault(name, []).append(value)
     headers = {"authorization": f"Bearer {SIMULATOR_TOKEN}"} | ({"if-none-match": tag} if tag else {})
+    if request.query is not None:
+        return Question("POST", request.path, query, headers, request.query)
     return Question("GET", request.path, query, headers)

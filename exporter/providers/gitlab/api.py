@@ -16,6 +16,7 @@ from exporter.providers.contract import (
     OTHER_EVENT,
     About,
     BuildStatus,
+    Changes,
     Delivery,
     Discovery,
     LimitHeaders,
@@ -25,6 +26,7 @@ from exporter.providers.contract import (
 )
 from exporter.providers.gitlab.calls import Params, ask, iso, next_page, of_project, params_of
 from exporter.providers.gitlab.discovery import about_project, discovered
+from exporter.providers.gitlab.graphql import changed_pipelines
 from exporter.providers.gitlab.hooks import hooked, key_of
 from exporter.providers.gitlab.jobs import page_of_jobs
 from exporter.providers.gitlab.links import page_of, page_of_run
@@ -211,17 +213,13 @@ class GitLab:
 
         return bridges_from((yield from walk(request, read)))
 
-    def run(self, target: Target, build: Build) -> Reading[Page]:
-        """The jobs of a pipeline, retried ones too; at most 100 of them. v3 has none: the build alone."""
-        if self.source.api == "v3" or not build.run.isdecimal():
-            return (yield from self.build(target, build.id))
-        page = yield from self.builds_of(target, build.run)
-        return Page(page.builds, None, page.rejected, page.runs)
+    def shows_changes(self, target: Target) -> bool:
+        """Whether GraphQL can be asked for the project: it takes its number, and v3 servers have none of it."""
+        return self.source.api == "v4" and target.handle.isdecimal()
 
-    def moved(self, target: Target, since: float) -> Reading[Mapping[str, float]]:
-        """When each pipeline was updated that was since, at most 100; v3 has none."""
-        page = yield from self.runs(target, updated_after=since, size=100)
-        return {run.id: run.updated_at for run in page.runs if run.updated_at is not None}
+    def changes(self, targets: Collection[Target], since: float) -> Reading[Mapping[Target, Changes]]:
+        """The pipelines of up to a hundred projects that changed since then, by one GraphQL request."""
+        return (yield from changed_pipelines(targets, since))
 
     # Pages of GitLab's own
 

@@ -117,10 +117,6 @@ class Northflank(BuildsAreRuns):
         """The build: it is its own run."""
         return (yield from self.build(target, run_id))
 
-    def run(self, target: Target, build: Build) -> Reading[Page]:
-        """The build: it is its own run."""
-        return (yield from self.build(target, build.id))
-
     def services(self, project: str) -> Reading[ServiceList]:
         """A project's services; one request for up to 100 of them shows which build status changed, and when.
 
