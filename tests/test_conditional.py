@@ -120,3 +120,11 @@ def test_closing_it_closes_the_connection() -> None:
     server = Server()
     EtagCache(server).close()
     assert server.closed
+
+
+def test_a_query_is_never_conditional_and_never_kept() -> None:
+    server = Server(answer(b"a", '"1"'), answer(b"b", '"1"'))
+    fetch = EtagCache(server)
+    query = Request("graphql", "/api/graphql", query=b"{}")
+    assert [fetch(query).body, fetch(query).body] == [b"a", b"b"]
+    assert server.tags == ["", ""]

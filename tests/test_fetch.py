@@ -39,6 +39,7 @@ from exporter.http.wire import Request
 
 TOKEN = "glpat-0123456789abcdef"
 BUILDS = Request("builds", "/v1/builds")
+QUERY = Request("graphql", "/api/graphql", query=b'{"query": "query { a }"}')
 QUICK = 1.0
 """Seconds: a deadline that passes while the test waits for it."""
 
@@ -131,9 +132,9 @@ def scripted(*scripts: Script) -> Iterator[str]:
 
 
 def hear(connection: socket.socket) -> bytes:
-    """The head of one request."""
+    """The head of one request, and what came with it of its body."""
     heard = b""
-    while not heard.endswith(b"\r\n\r\n"):
+    while b"\r\n\r\n" not in heard:
         heard += connection.recv(65536) or b"\r\n\r\n"
     return heard
 
@@ -359,6 +360,25 @@ def test_a_post_is_not_repeated_on_a_dead_connection() -> None:
             seen.fetch(BUILDS, method="POST")
 
 
+def test_a_query_is_sent_with_post_and_repeated_once_on_a_dead_connection() -> None:
+    def once(connection: socket.socket) -> None:
+        says(WHOLE)(connection)
+        hear(connection)
+        resets(connection)
+
+    heard: list[bytes] = []
+
+    def again(connection: socket.socket) -> None:
+        heard.append(hear(connection))
+        connection.sendall(WHOLE)
+
+    with scripted(once, again) as url, fetching(url) as seen:
+        seen.fetch(BUILDS)
+        assert seen.fetch(QUERY).status == 200
+    assert heard[0].startswith(b"POST /api/graphql HTTP/1.1")
+    assert b"Content-Type: application/json" in heard[0]
+
+
 def test_a_server_that_dies_over_a_request_is_asked_once() -> None:
     for script in (lambda connection: resets(connection) if hear(connection) else None, says(b"")):
         with scripted(script) as url:
@@ -399,6 +419,21 @@ def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(server: Serv
     assert error.status == 302
     assert str(error) == f"/v1/builds moved to {other.url}/v1/builds: correct the address in source shop"
     assert other.asked == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_query_and_its_token_follow_no_redirect(server: Server, status: int) -> None:
+    with serving() as other:
+        server.answers["/api/graphql"] = (status, {"Location": f"{other.url}/api/graphql"}, b"")
+        error = refusal(server.url, QUERY)
+        assert other.asked == []
+    assert isinstance(error, NotFound)
+    assert [heard.command for heard in server.asked] == ["POST"]
+
+
+def test_what_graphql_says_of_a_refusal_is_told(server: Server) -> None:
+    server.answers["/api/graphql"] = (503, {}, b'{"errors": [{"message": "Request timed out."}, 5]}')
+    assert str(refusal(server.url, QUERY)) == "/api/graphql answered 503 (Request timed out.)"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.providers.gitlab.graphql import QUERY
+
 ROOT = Path(__file__).parent.parent / "exporter"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
@@ -97,6 +99,20 @@ def test_nothing_that_serves_can_change_anything_at_a_provider(path: Path) -> No
     assert "operate" not in {name for _, name in imported(path)}
     modules = {node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
     assert not {module for module in modules if module.rpartition(".")[2] in OPERATIONS}
+
+
+def test_only_a_constant_query_is_sent_with_post_by_what_serves() -> None:
+    """`Request.query` is sent with POST: GraphQL's query is the only one, and it is no mutation."""
+    senders = {
+        named(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and any(keyword.arg == "query" for keyword in node.keywords)
+        if isinstance(node.func, ast.Name) and node.func.id == "Request"
+    }
+    assert senders == {"providers/gitlab/graphql.py"}
+    assert QUERY.split()[0] == "query"
+    assert "mutation" not in QUERY
 
 
 @pytest.mark.parametrize("path", sorted({*ROOT.glob("simulator/**/*.py")} - {LOOPBACK}), ids=named)
