@@ -182,6 +182,7 @@ def test_a_scrape_may_take_longer_than_a_read_and_ends_before_the_next() -> None
     assert Refresh().timeout + 0.5 < timeout < interval
 
 
+STATE_FILE = [f"--values={case('state-file')}"]
 NOTHING_TO_READ = "config.sources names nothing to read: give it a source, or set demo=true to try without any"
 
 
@@ -200,6 +201,12 @@ NOTHING_TO_READ = "config.sources names nothing to read: give it a source, or se
         ),
         (["--set=demo=true,webConfigSecret.name=web"], "the demo takes no web configuration"),
         (["--set=webConfig.tls_server_config=null"], "tls_server_config"),
+        ([*STATE_FILE, "--set=replicas=2"], "serves one process only: set replicas to 1 instead of 2"),
+        ([*STATE_FILE, "--set=config.store=memory"], "store.type and config.store both say"),
+        (
+            [f"--values={case('two-sources')}", "--set=config.store=sqlite:///state/a.db,replicas=3"],
+            "serves one process only: set replicas to 1 instead of 3",
+        ),
     ],
 )
 def test_values_that_make_no_sense_are_refused_with_the_reason(options: list[str], message: str) -> None:

@@ -90,7 +90,40 @@ def test_the_exporter_finds_nothing_wrong_with_the_configuration(values: Path, t
 
 @CONFIGURED
 def test_the_configuration_is_what_the_values_say(values: Path) -> None:
-    assert yaml.safe_load(rendered(values).config) == yaml.safe_load(values.read_text())["config"]
+    written = yaml.safe_load(values.read_text())
+    store = {"store": STATE_FILE} if written.get("store") else {}
+    assert yaml.safe_load(rendered(values).config) == written["config"] | store
+
+
+STATE_FILE = "sqlite:///var/lib/ci-build-exporter/state.db"
+
+
+def test_a_state_file_has_a_volume_of_its_own_and_one_process_at_a_time() -> None:
+    shown = rendered(case("state-file"))
+    claim = shown.one("PersistentVolumeClaim")
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert claim["spec"]["resources"] == {"requests": {"storage": "2Gi"}}
+    assert claim["spec"]["storageClassName"] == "fast"
+    (volume,) = (one for one in shown.pod["spec"]["volumes"] if "persistentVolumeClaim" in one)
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    (mount,) = (one for one in shown.container["volumeMounts"] if one["name"] == volume["name"])
+    assert mount == {"name": "state", "mountPath": str(Path(STATE_FILE.removeprefix("sqlite://")).parent)}
+    spec = shown.one("Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_a_claim_that_is_there_is_used() -> None:
+    shown = rendered(case("state-file"), "--set=store.existingClaim=mine")
+    assert shown.of("PersistentVolumeClaim") == []
+    claims = [one["persistentVolumeClaim"] for one in shown.pod["spec"]["volumes"] if "persistentVolumeClaim" in one]
+    assert claims == [{"claimName": "mine"}]
+
+
+def test_a_state_file_of_the_configuration_has_one_process_at_a_time_too() -> None:
+    shown = rendered(case("two-sources"), f"--set=replicas=1,config.store={STATE_FILE}")
+    assert shown.one("Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+    assert shown.of("PersistentVolumeClaim") == []
+    assert yaml.safe_load(shown.config)["store"] == STATE_FILE
 
 
 def test_prometheus_takes_every_rule(tmp_path: Path) -> None:
@@ -187,7 +220,7 @@ def test_the_pods_satisfy_the_restricted_pod_security_standard(values: Path) -> 
     assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
     assert "hostPort" not in json.dumps(container["ports"])
     kinds = {kind for volume in pod.get("volumes", ()) for kind in volume if kind != "name"}
-    assert kinds <= {"configMap", "projected", "secret", "emptyDir"}
+    assert kinds <= {"configMap", "projected", "secret", "emptyDir", "persistentVolumeClaim"}
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] > 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

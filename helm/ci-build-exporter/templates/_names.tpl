@@ -106,6 +106,33 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{- /* Whether the state is in a file, which serves one process only. */ -}}
+{{- define "ci-build-exporter.sqlite" -}}
+{{- if not (include "ci-build-exporter.demo" .) }}
+{{- $sqlite := eq .Values.store.type "sqlite" }}
+{{- if and $sqlite .Values.config.store }}
+{{- fail "store.type and config.store both say where the state is kept: leave one of them out" }}
+{{- end }}
+{{- if or $sqlite (hasPrefix "sqlite:" (default "" .Values.config.store)) }}
+{{- if gt (int .Values.replicas) 1 }}
+{{- fail (printf "a state file serves one process only: set replicas to 1 instead of %d, or keep the state in memory" (int .Values.replicas)) }}
+{{- end }}true
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Whether the chart mounts a volume for that file. */ -}}
+{{- define "ci-build-exporter.stateVolume" -}}
+{{- if and (include "ci-build-exporter.sqlite" .) (eq .Values.store.type "sqlite") }}true{{ end }}
+{{- end }}
+
+{{- /* The exporter's configuration. */ -}}
+{{- define "ci-build-exporter.config" -}}
+{{- $store := dict }}
+{{- if include "ci-build-exporter.stateVolume" . }}{{ $store = dict "store" (printf "sqlite://%s" .Values.store.path) }}{{ end }}
+{{- toYaml (merge $store .Values.config) }}
+{{- end }}
+
 {{- define "ci-build-exporter.hasSecrets" -}}
 {{- if or .Values.existingSecrets .Values.secrets }}true{{ end }}
 {{- end }}
