@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import gitlab
 import pytest
@@ -10,7 +11,8 @@ import real
 from asking import BEARER, NOW, Clock, builds, linked, simulator
 from gql.transport.exceptions import TransportQueryError
 
-from exporter.simulator import SIMULATOR_TOKEN, Job, Script, demo_world, scripted, world
+from exporter.providers.gitlab.graphql import QUERY
+from exporter.simulator import SIMULATOR_TOKEN, GraphQL, Job, Script, demo_world, scripted, world
 from exporter.simulator.script import ScriptedPipeline
 
 SCRIPT, GITBEAKER = (Path(__file__).parent / f"{name}_client.mjs" for name in ("northflank", "gitlab"))
@@ -131,6 +133,30 @@ def test_python_gitlab_and_gql_ask_in_graphql() -> None:
         assert node["pipelines"]["nodes"][1]["id"] == f"gid://gitlab/Ci::Pipeline/{nightly.id}"
         with pytest.raises(TransportQueryError, match="doesn't accept argument 'since'"):
             client.execute("{ projects(since: 5) { nodes { id } } }")
+        server.gitlab.graphql = GraphQL(complexity=10)
+        with pytest.raises(TransportQueryError, match="complexity of 14, which exceeds max complexity of 10"):
+            client.execute(query, variable_values=variables)
+
+
+@pytest.mark.filterwarnings("ignore:Using:DeprecationWarning:gql")  # python-gitlab calls gql in its old way
+def test_python_gitlab_and_gql_read_what_the_exporter_asks() -> None:
+    script, run, nightly = shop()
+    asked = {"since": "2026-11-21T18:00:00Z", "after": None}
+    with (
+        simulator(scripted(script), Clock()) as server,
+        gitlab.GraphQL(server.url, token=SIMULATOR_TOKEN) as client,
+    ):
+        ids = [f"gid://gitlab/Project/{n}" for n in (1, 2)]
+        found = client.execute(QUERY, variable_values=asked | {"ids": ids})["projects"]
+    children = [one.number for one in script.pipelines(NOW) if one.parent == run.id]
+    assert [node["id"] for node in found["nodes"]] == ids[:1]
+    assert nightly.id in numbers(found["nodes"][0]["pipelines"])
+    assert numbers(found["nodes"][0]["children"]) == children
+    assert not found["pageInfo"]["hasNextPage"]
+
+
+def numbers(pipelines: Any) -> list[int]:
+    return [int(node["id"].rpartition("/")[2]) for node in pipelines["nodes"]]
 
 
 def test_gitbeaker_reads_pipelines_their_jobs_bridges_and_branches() -> None:

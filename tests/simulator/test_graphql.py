@@ -11,6 +11,7 @@ from asking import BEARER, NOW, Clock, ask, linked, simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.providers.gitlab.graphql import QUERY
 from exporter.simulator import GraphQL, Job, Request, Script, Simulator, scripted, world
 from exporter.simulator.graphql_query import Declared, Selection, Unreadable, Variable, Word, parse
 from exporter.simulator.graphql_schema import complexity
@@ -207,6 +208,7 @@ def test_complexity_is_a_point_a_field_and_doubles_with_a_hundred_items() -> Non
     assert counted("{ projects { nodes { id } } }") == 6
     moved = "id pipelines(first: 20, updatedAfter: $after) { nodes { id status updatedAt } }"
     assert counted(f"{{ projects(first: 100) {{ nodes {{ {moved} }} }} }}") == 18
+    assert counted(QUERY) == 44
     with_children = moved + " children: " + moved.removeprefix("id ")
     assert counted(f"{{ projects(first: 100) {{ nodes {{ {with_children} }} }} }}") == 30
 
