@@ -16,12 +16,12 @@ from pathlib import Path
 
 import structlog
 
-from bench import bad, faulty, gitlab, northflank
+from bench import bad, faulty, gitlab, looks, northflank
 from bench.course import tell
 from bench.machine import cpu
 from bench.table import Row, table
 
-CASES: dict[str, Callable[[float], Row]] = {**northflank.ROWS, **gitlab.ROWS, **bad.ROWS, **faulty.ROWS}
+CASES: dict[str, Callable[[float], Row]] = {**northflank.ROWS, **gitlab.ROWS, **looks.ROWS, **bad.ROWS, **faulty.ROWS}
 
 SECTIONS = (
     (
@@ -45,6 +45,13 @@ a minute are allowed; `spend: 50%`, `idle_ttl: 2m`.""",
         """The same projects. Bytes are those of the JSON, before compression, beside what a hundred jobs at each of the
 same reads would have been.""",
         lambda name: name == "gitlab-idle",
+    ),
+    (
+        "GitLab, one look at a hundred projects",
+        """One GraphQL request shows which pipelines changed in up to a hundred projects. The first rows have the load
+of 500 projects as above, and `refresh: {ttl: 15s, idle_ttl: 2m}`; the last have 1,000 projects, no limit and the default
+pauses. Beside each is the same where the server refuses GraphQL, as it was read before there were looks.""",
+        lambda name: name in looks.CASES,
     ),
     (
         "Servers that say wrong things",

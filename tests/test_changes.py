@@ -1,6 +1,7 @@
 """Looks: one request shows what moved in many projects, and nothing is taken for read that is not."""
 
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from exporter.build import Target
 from exporter.history.statistics import statistics
 from exporter.history.window import Rules
 from exporter.polling.looks import LATEST_RETRY, LONGEST_JOB
-from exporter.simulator import GraphQL, Job, Script, faults, scripted
+from exporter.simulator import GraphQL, Job, Script, Simulator, faults, scripted
+from exporter.simulator.faults import Effect
+from exporter.simulator.message import Answer
 
 LOOK = "/api/graphql"
 IDLE_TTL = 300.0
@@ -34,12 +37,20 @@ class Projects:
 
     scripts: tuple[Script, ...]
     source: dict[str, Any] = field(default_factory=dict)
-    refresh: dict[str, Any] = field(default_factory=dict)
+    skew: float = 0.0
+    """Seconds by which the exporter's clock is ahead of the server's."""
 
     def __post_init__(self) -> None:
         source = {"name": "gl", "provider": "gitlab", "groups": ["shop"]} | self.source
-        self.scene = Scene(scripted(*self.scripts), sources=(source,), more={"refresh": self.refresh}, exposes=False)
+        self.scene = Scene(scripted(*self.scripts), sources=(source,), exposes=False)
+        if self.skew:
+            self.scene.simulator = Simulator(self.scene.world, clock=lambda: self.scene.clock() - self.skew)
+            self.scene.simulator.faults.add("*", Effect(self._dated))
+            self.scene.collector.configure(self.scene.settings())
         self.scene.collector.collect()
+
+    def _dated(self, answer: Answer) -> Answer:
+        return answer.with_headers({"date": formatdate(self.scene.clock() - self.skew, usegmt=True)})
 
     @property
     def graphql(self) -> GraphQL:
@@ -120,6 +131,30 @@ def test_a_pipeline_that_ends_between_two_looks_is_seen() -> None:
     projects.scrapes(600)
     projects.scripts[1].pipeline([Job("unit", lasts=0.5, ends="failed")], at=projects.scene.clock.now + 1)
     assert projects.until("shop/app-1", success=False, within=2 * SCRAPE)
+
+
+@pytest.mark.parametrize("skew", [600.0, -600.0])
+def test_what_moves_is_seen_whatever_the_exporters_clock_shows(skew: float) -> None:
+    projects = idle(skew=skew)
+    projects.scrapes(600)
+    projects.scripts[3].pipeline([BROKEN], at=projects.scene.clock.now - skew + 1)
+    assert projects.until("shop/app-3", success=False, within=75)
+    assert projects.scrapes(900)[0] == 60
+
+
+def test_a_time_in_the_servers_future_hides_nothing_that_comes_later() -> None:
+    projects = idle()
+    projects.scrapes(60)
+    future = faults.Effect(lambda answer: replace(answer, body=_in_a_year(answer.body)))
+    projects.scripts[1].pipeline([UNIT], at=projects.scene.clock.now + 1)
+    projects.scene.simulator.faults.add(LOOK, future, times=3)
+    projects.scrapes(600)
+    projects.scripts[3].pipeline([BROKEN], at=projects.scene.clock.now + 1)
+    assert projects.until("shop/app-3", success=False, within=75)
+
+
+def _in_a_year(body: bytes) -> bytes:
+    return body.replace(b'"updatedAt":"2026', b'"updatedAt":"2027')
 
 
 def test_a_manual_job_that_is_played_hours_later_is_seen() -> None:
