@@ -49,8 +49,8 @@ same reads would have been.""",
     (
         "GitLab, one look at a hundred projects",
         """One GraphQL request shows which pipelines changed in up to a hundred projects. The first rows have the load
-of 500 projects as above, and `refresh: {ttl: 15s, idle_ttl: 2m}`; the last have 1,000 projects, no limit and the default
-pauses. Beside each is the same where the server refuses GraphQL, as it was read before there were looks.""",
+of 500 projects as above, and `refresh: {ttl: 15s, idle_ttl: 2m}`; the last have 1,000 projects, no limit and the
+default pauses. Beside each is the same where the server refuses GraphQL, as it was read before there were looks.""",
         lambda name: name in looks.CASES,
     ),
     (

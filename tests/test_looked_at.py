@@ -145,11 +145,14 @@ def test_an_answer_without_the_target_leaves_it_to_be_polled_by_itself(source: S
     assert (candidate.steady, candidate.asked_at) == (True, NOW)
 
 
-def test_a_look_counts_as_a_read_for_idle_ttl(source: Source) -> None:
+def test_a_look_counts_as_a_read_until_looks_fail(source: Source) -> None:
     look(source, WEB)
-    assert not possible(source, NOW + REFRESH.idle_ttl - 1)[PollTarget(WEB)].steady
-    late = possible(source, NOW + REFRESH.idle_ttl)[PollTarget(WEB)]
-    assert (late.steady, late.asked_at, late.longest) == (True, NOW, REFRESH.idle_ttl)
+    assert not possible(source, NOW + 600)[PollTarget(WEB)].steady
+    changes.apart(source, times(NOW + 600, chance=0.0), refused=False)
+    alone = possible(source, NOW + 600)[PollTarget(WEB)]
+    assert (alone.steady, alone.asked_at, alone.longest) == (True, NOW, REFRESH.idle_ttl)
+    assert look(source, WEB, now=NOW + 615)
+    assert not possible(source, NOW + 615)[PollTarget(WEB)].steady
 
 
 def test_changes_are_asked_for_since_the_newest_that_was_shown_by_the_servers_clock(source: Source) -> None:

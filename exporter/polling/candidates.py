@@ -119,8 +119,6 @@ def _of_target(  # noqa: PLR0913  # what is known, and what was found out about 
 ) -> Candidate:
     asked, pulse, skew = known.polling.asked, known.digest.pulse, source.state.skew
     at = last_current(known)
-    if known.polling.look is not None:
-        covered = heard or (covered and not asked.failures and now - at < refresh.idle_ttl)
     early = now - at < refresh.ttl - TOLERANCE or asked.first  # what accrued is not looked at
     while_running = max(refresh.ttl, RUNNING * refresh.idle_ttl)
     return Candidate(

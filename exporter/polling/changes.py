@@ -40,12 +40,12 @@ def after_changes(
     """
     now, before, known = times.now, state.polling, known_until(source, state)
     wanted_at = now + HOURLY * (1 - times.chance()) if before.wanted_at is None else before.wanted_at
-    polling = replace(before, look=Look(changes, max(known, until), now), wanted_at=wanted_at)
+    polling = replace(before, look=Look(changes, max(known, until), now), wanted_at=wanted_at, apart=False)
     if moved(before.look, changes, known):
         child = earliest_child(before.look, changes)
         child_since = before.child_since if child is None else min(child, before.child_since)
         return replace(polling, wanted_at=now, due_at=now, unlisted=True, child_since=child_since), False
-    current = replace(state, polling=polling).covered and not polling.asked.failures and not polling.unlisted
+    current = replace(state, polling=polling).covered and not polling.unlisted
     return (replace(polling, current_at=now), True) if current else (polling, False)
 
 
@@ -59,6 +59,5 @@ def apart(source: Source, times: Times, *, refused: bool) -> None:
     for state in source.targets.values():
         polling = state.polling
         spread = times.now - times.chance() * times.refresh.idle_ttl
-        state.polling = replace(
-            polling, look=None if refused else polling.look, current_at=min(polling.current_at, spread)
-        )
+        look = None if refused else polling.look
+        state.polling = replace(polling, look=look, current_at=min(polling.current_at, spread), apart=True)

@@ -110,6 +110,8 @@ class Polling:
     """What the last request for the changes of many targets showed; None: it did not show the target."""
     current_at: float = -inf
     """When such a request last showed that the target is as it is known: as good as a read."""
+    apart: bool = False
+    """Such requests have failed since: the target is polled by itself."""
     unlisted: bool = False
     """Such a request showed a change, and the list of runs was not read since."""
     child_since: float = inf
@@ -154,7 +156,8 @@ class TargetState:
     def covered(self) -> bool:
         """Whether a list, or a request for the changes of many targets, shows everything that can change."""
         if self.polling.look is not None:
-            return self.digest.known and self.polling.look.settled and not self.digest.under_way
+            trusted = self.digest.known and not self.polling.apart and not self.polling.asked.failures
+            return trusted and self.polling.look.settled and not self.digest.under_way
         return self.polling.status is not None and covers(self.polling.status, self.digest.unfinished)
 
 
