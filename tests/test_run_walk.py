@@ -71,9 +71,6 @@ class Server(BuildsAreRuns):
     def page_of(self, target: Target, build: Build | None = None) -> str | None:
         raise NotImplementedError(target, build)
 
-    def run(self, target: Target, build: Build) -> Reading[Page]:
-        raise NotImplementedError(target, build)
-
     def single(self, target: Target) -> bool:
         assert target == APP
         return True

@@ -84,9 +84,6 @@ class Server(BuildsAreRuns):
         yield self._ask(build_id)
         return self._page([one for one in self.builds_ if one.id == build_id])
 
-    def run(self, target: Target, build: Build) -> Reading[Page]:
-        raise NotImplementedError(target, build)
-
     @property
     def newest_first(self) -> list[Build]:
         return sorted(self.builds_, key=age_key, reverse=True) if self.ordered else list(self.builds_)
