@@ -8,7 +8,7 @@ side by side only make a scrape wait.
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import wait
 from functools import partial
 
@@ -73,6 +73,8 @@ class Collector:
         self.self_metrics = SelfMetrics()
         self.self_metrics.registry.register(Live(self._live))
         self._budgets: dict[int, Budget] = {}
+        self._unshown: set[Target] = set()
+        """Targets that were restored and that nobody has looked at yet."""
         self._reading = Reading(self._store, self.self_metrics, clock, self._lock, self._times, perform)
         self.configure(settings)
 
@@ -132,8 +134,9 @@ class Collector:
         self._reading.shown = shown
         now = self._clock()
         for source in self._reading.sources.values():
-            if source.name in restored:
-                restore.show(self._reading, source, restored[source.name])
+            if source.name in restored:  # they are shown when somebody looks: it takes longer than all the rest
+                restore.take_over(self._reading, restored[source.name])
+                self._unshown.update(source.targets)
                 continue
             for target, state in source.targets.items():
                 history = self._store.read(target)
@@ -219,13 +222,24 @@ class Collector:
             if form not in shown.formats:
                 with self._lock:
                     shown.want(form)
-                for source, target in self._all():
-                    history = self._store.read(target)
-                    with self._lock:  # between two, others have their turn
-                        if (state := source.targets.get(target)) is not None:
-                            shown.show(self._reading.view(source, state, history))
+                self._show_each(self._all())
+            self._show_each(self._restored())
         with self._lock:
             return self._reading.shown.expose(form, self.self_metrics.registry.collect())
+
+    def _show_each(self, targets: Iterable[tuple[Source, Target]]) -> None:
+        for source, target in targets:
+            history = self._store.read(target)
+            with self._lock:  # between two, others have their turn
+                state = source.targets.get(target)
+                if state is not None and target in self._unshown:
+                    restore.show(self._reading, source, state, history)
+                elif state is not None:
+                    self._reading.show_again(source, state, history)
+                self._unshown.discard(target)
+
+    def _restored(self) -> list[tuple[Source, Target]]:
+        return [one for one in self._all() if one[1] in self._unshown] if self._unshown else []
 
     def _all(self) -> list[tuple[Source, Target]]:
         with self._lock:
@@ -267,6 +281,8 @@ class Collector:
 
     def snapshot(self) -> Snapshot:
         """What is known now, as the status page takes it."""
+        with self._first_render:
+            self._show_each(self._restored())
         with self._lock:
             shown, sources = self._reading.shown, self._reading.sources.values()
             return snapshot(sources, self._store.read, shown.standings, shown.hidden, shown.folded, self._clock())

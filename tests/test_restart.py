@@ -244,6 +244,21 @@ def test_a_stored_record_that_makes_no_sense_stops_nothing(path: Path) -> None:
     assert set(running.samples("ci_build_target_up")) == {"web", "api", "quiet"}
 
 
+def test_a_source_that_a_reload_adds_finds_its_state(path: Path) -> None:
+    running = scene(path)
+    running.sources = ({}, {"name": "more"})
+    restart(running)
+    running.scrapes(900.0)
+    before = {name: value for name, value in samples(running).items() if "'more'" in name}
+    running.sources = ({},)
+    restart(running)
+    running.scrapes(30.0)
+    running.sources = ({}, {"name": "more"})
+    running.collector.configure(running.settings())
+    assert before
+    assert {name: value for name, value in samples(running).items() if "'more'" in name} == before
+
+
 def test_a_clock_that_was_set_back_delays_no_read(path: Path) -> None:
     running = scene(path)
     running.scrapes(900.0)

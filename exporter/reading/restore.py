@@ -6,8 +6,8 @@ from functools import partial
 import structlog
 
 from exporter.build import Target
-from exporter.history.window import Group
-from exporter.polling.state import Budget, Source, SourceState
+from exporter.history.window import Group, History
+from exporter.polling.state import Budget, Source, SourceState, TargetState
 from exporter.reading import progress
 from exporter.reading.core import Reading
 from exporter.reading.progress import Progress
@@ -56,15 +56,19 @@ def _progress(store: Store, source: str, now: float) -> Progress:
         return Progress()
 
 
-def show(reading: Reading, source: Source, restored: Restored) -> None:
-    """Show the targets that were restored. The caller holds the lock."""
+def take_over(reading: Reading, restored: Restored) -> None:
+    """Let the targets that were restored be shown as they were. The caller holds the lock."""
     kept = restored.progress
     for target, groups in restored.groups.items():
         reading.shown.restored(target, groups, folded=target in kept.folded, hidden=target in kept.hidden)
-        try:
-            reading.show_again(source, source.targets[target], reading.store.read(target))
-        except Exception:  # whoever can write to the store may have written anything
-            log.exception("a stored record makes no sense, and is left alone", target=target.address)
-            del source.targets[target]
-            reading.shown.forget(target)
-            reading.store.refuse(target)
+
+
+def show(reading: Reading, source: Source, state: TargetState, history: History) -> None:
+    """Show a target that was restored for the first time. The caller holds the lock."""
+    try:
+        reading.show_again(source, state, history)
+    except Exception:  # whoever can write to the store may have written anything
+        log.exception("a stored record makes no sense, and is left alone", target=state.target.address)
+        del source.targets[state.target]
+        reading.shown.forget(state.target)
+        reading.store.refuse(state.target)
