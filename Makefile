@@ -54,6 +54,7 @@ dashboards: $(VENV)/.develops  ## write the JSON of mixin/dashboards from its Py
 
 chart: $(VENV)/.develops tests/node_modules/.installed  ## write what the chart has of the rest: rules, dashboards, schema, README's tables
 	cp mixin/alerts.yaml mixin/rules.yaml $(CHART)/files/
+	$(BIN)/python -m mixin.thresholds >$(CHART)/files/thresholds.yaml
 	rm -f $(CHART)/files/dashboards/*.json
 	cp mixin/dashboards/*.json $(CHART)/files/dashboards/
 	$(BIN)/python -m helm.schema

@@ -1,46 +1,26 @@
 """The mixin as Jsonnet, made of the YAML files: `python -m mixin.jsonnet` writes mixin.libsonnet.
 
-Expressions become format strings over `_config`, so that selectors, branches and thresholds are settings.
+Expressions and annotations become format strings over `_config`, so that selectors, branches, thresholds, severities
+and addresses are settings.
 """
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mixin.thresholds import THRESHOLDS, span
+
 HERE = Path(__file__).parent
 TARGET = HERE / "mixin.libsonnet"
 BRANCHES = "main|master"
 FAMILY = re.compile(r"(?<![:\w])(ci_build_\w+)(?![\w:])(\{)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A number in the expression of an alert."""
-
-    name: str
-    alert: str
-    written: str
-    """The part of the expression that has the number; `{}` stands for it."""
-    default: float
-    meaning: str
-
-
-THRESHOLDS = (
-    Threshold("failingRuns", "CIBuildFailingRepeatedly", ">= {}", 5, "failed runs in a row"),
-    Threshold("successRatioFall", "CIBuildSuccessRatioFallen", "> {}", 0.2, "fall of the success ratio below its week"),
-    Threshold("latencyFactor", "CIBuildLatencyDoubled", "> {} *", 2, "how many times slower than in its week"),
-    Threshold("latencySeconds", "CIBuildLatencyDoubled", "> {}", 60, "seconds slower than in its week"),
-    Threshold("stuckSeconds", "CIBuildStuck", "> {}", 3600, "age of an unfinished build"),
-    Threshold("flakyCommits", "CIBuildFlaky", ">= {}", 5, "commits on which a build both failed and succeeded"),
-    Threshold("flakyShare", "CIBuildFlaky", "> {} *", 0.05, "the same as a share of the builds"),
-    Threshold("overdueFactor", "CIBuildOverdue", "> {} *", 2, "how many times longer than the longest pause"),
-    Threshold("staleSeconds", "CIBuildTargetStale", "> {}", 1800, "time since a target was read, without webhooks"),
-    Threshold("allowanceShare", "CIBuildAllowanceNearlyUsed", "< {}", 0.1, "what is left of the rate limit"),
-)
+EXPORTER, GRAFANA = "http://localhost:10065", "http://localhost:3000"
+"""What stands before the links of the YAML files."""
+QUERY = "{%%s}"
+"""The selector of a query in an annotation, in a format string."""
 
 
 class Formatted(str):
@@ -49,25 +29,31 @@ class Formatted(str):
     __slots__ = ()
 
 
-class Linked(str):
-    """A path in the repository, behind `_config.runbookUrl`."""
+class Setting(str):
+    """A field of `_config`."""
 
     __slots__ = ()
 
 
 def expression(rule: dict[str, Any]) -> Formatted:
     """The expression of a rule as a format string."""
-    text = str(rule["expr"]).replace("%", "%%").replace(BRANCHES, "%(defaultBranches)s")
+    text = str(rule["expr"])
+    places = {}
     for threshold in THRESHOLDS:
         if threshold.alert == rule.get("alert"):
-            number = rf"(?<![\d.]){re.escape(str(threshold.default))}(?![\d.])"
-            pattern = re.escape(threshold.written).replace(r"\{\}", number)
-            if not threshold.written.endswith("*"):
-                pattern += r"(?! \*)"
-            text, count = re.subn(pattern, threshold.written.replace("{}", f"%({threshold.name})g"), text)
-            if count != 1:
-                raise ValueError(f"{threshold.alert} has {threshold.written} with {threshold.default} {count} times")
-    return Formatted(FAMILY.sub(lambda found: found[1] + ("{%(first)s" if found[2] else "%(alone)s"), text))
+            places[span(threshold, text)] = f"\0{threshold.name}\0"
+    for (begin, end), name in sorted(places.items(), reverse=True):
+        text = text[:begin] + name + text[end:]
+    text = text.replace("%", "%%").replace(BRANCHES, "%(defaultBranches)s")
+    text = FAMILY.sub(lambda found: found[1] + ("{%(first)s" if found[2] else "%(alone)s"), text)
+    return Formatted(re.sub("\0(\\w+)\0", r"%(\1)g", text))
+
+
+def annotation(text: str) -> Formatted:
+    """The text of an annotation as a format string: its queries have the selector, its links the addresses."""
+    text = text.replace("%", "%%").replace(QUERY, "{%%s%(inQuery)s}")
+    text = text.replace(f"{EXPORTER}/", "%(externalUrl)s").replace(f"{GRAFANA}/", "%(grafanaUrl)s")
+    return Formatted(text.replace(f"{repository()}docs/", "%(runbookUrl)sdocs/"))
 
 
 def groups(name: str) -> list[dict[str, Any]]:
@@ -75,9 +61,20 @@ def groups(name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = yaml.safe_load((HERE / name).read_text())["groups"]
     for rule in (rule for group in found for rule in group["rules"]):
         rule["expr"] = expression(rule)
-        if "annotations" in rule:
-            rule["annotations"]["runbook_url"] = Linked(rule["annotations"]["runbook_url"])
+        if "alert" in rule:
+            rule["annotations"] = {key: annotation(text) for key, text in rule["annotations"].items()}
+            of = f"$._config.alerts.{rule['alert']}"
+            rule["for"], rule["labels"]["severity"] = Setting(f"{of}['for']"), Setting(f"{of}.severity")
+            if "keep_firing_for" in rule:
+                rule["keep_firing_for"] = Setting("$._config.keepFiringFor")
     return found
+
+
+def alerts() -> dict[str, dict[str, str]]:
+    """What is set of each alert: how severe it is, and how long it must hold before it fires."""
+    found = yaml.safe_load((HERE / "alerts.yaml").read_text())["groups"]
+    rules = [rule for group in found for rule in group["rules"]]
+    return {rule["alert"]: {"severity": rule["labels"]["severity"], "for": rule["for"]} for rule in rules}
 
 
 def jsonnet(value: Any, indent: str = "  ") -> str:
@@ -90,12 +87,10 @@ def jsonnet(value: Any, indent: str = "  ") -> str:
         return "[\n" + "".join(f"{inner}{jsonnet(one, inner)},\n" for one in value) + indent + "]"
     if isinstance(value, Formatted):
         return f"{json.dumps(value)} % $._settings"
-    if isinstance(value, Linked):
-        return f"$._config.runbookUrl + {json.dumps(value)}"
-    return json.dumps(value)
+    return str(value) if isinstance(value, Setting) else json.dumps(value)
 
 
-def text(runbook_url: str) -> str:
+def text() -> str:
     """The whole file."""
     thresholds = "".join(f"    {one.name}: {one.default},  // {one.alert}: {one.meaning}\n" for one in THRESHOLDS)
     boards = sorted(path.name for path in (HERE / "dashboards").glob("*.json"))
@@ -105,11 +100,16 @@ def text(runbook_url: str) -> str:
   _config+:: {{
     selector: '',  // added to every selector of the exporter's metrics, for example 'job="ci-builds"'
     defaultBranches: {json.dumps(BRANCHES)},  // a regular expression
-    runbookUrl: {json.dumps(runbook_url)},  // what stands before docs/runbook.md
-{thresholds}  }},
+    externalUrl: {json.dumps(EXPORTER + "/")},  // the address of the exporter, as in --web.external-url
+    grafanaUrl: {json.dumps(GRAFANA + "/")},  // the address of Grafana
+    runbookUrl: {json.dumps(repository())},  // what stands before docs/runbook.md
+    keepFiringFor: {json.dumps(keep_firing_for())},  // how long alerts bridge a restart
+{thresholds}    alerts: {jsonnet(alerts(), "    ")},
+  }},
   _settings:: $._config {{
     first: if $._config.selector == '' then '' else $._config.selector + ', ',
     alone: if $._config.selector == '' then '' else '{{' + $._config.selector + '}}',
+    inQuery: std.strReplace($._config.selector, '%', '%%'),
   }},
   prometheusAlerts+:: {{ groups+: {jsonnet(groups("alerts.yaml"))} }},
   prometheusRules+:: {{ groups+: {jsonnet(groups("rules.yaml"))} }},
@@ -117,6 +117,12 @@ def text(runbook_url: str) -> str:
 {imports}  }},
 }}
 """
+
+
+def keep_firing_for() -> str:
+    """The one value of the alerts that have it. Raises ValueError where there are several."""
+    (value,) = set(re.findall(r"keep_firing_for: (\w+)", (HERE / "alerts.yaml").read_text()))
+    return str(value)
 
 
 def repository() -> str:
@@ -127,4 +133,4 @@ def repository() -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(text(repository()))
+    TARGET.write_text(text())

@@ -18,6 +18,7 @@ import exporter
 from exporter.config.values import duration
 from exporter.settings.settings import Refresh
 from helm import schema
+from mixin import thresholds
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -31,6 +32,8 @@ MISSPELT = {
     "scrapeTimeot": "serviceMonitor: {scrapeTimeot: 12s}",
     "disabledAlert": "prometheusRule: {disabledAlert: [x]}",
     "alrt": "prometheusRule: {rules: [{alrt: x, expr: '1'}]}",
+    "stuckSecnds": "prometheusRule: {thresholds: {stuckSecnds: 1}}",
+    "severty": "prometheusRule: {alerts: {CIBuildStuck: {severty: info}}}",
     "folderr": "dashboards: {folderr: CI}",
     "runAsNonroot": "podSecurityContext: {runAsNonroot: true}",
     "kez": "tolerations: [{kez: dedicated}]",
@@ -126,8 +129,16 @@ def test_the_chart_has_the_rules_and_the_dashboards_of_the_project() -> None:
     mixin, files = ROOT / "mixin", CHART / "files"
     expected = {path.name: path.read_text() for path in [mixin / "alerts.yaml", mixin / "rules.yaml"]}
     expected |= {f"dashboards/{path.name}": path.read_text() for path in (mixin / "dashboards").glob("*.json")}
+    expected["thresholds.yaml"] = "# Written by `make chart` from mixin/thresholds.py.\n" + yaml.safe_dump(
+        thresholds.places(), sort_keys=False, width=1000
+    )
     copied = {str(path.relative_to(files)): path.read_text() for path in files.rglob("*") if path.is_file()}
     assert copied == expected, "make chart copies them"
+
+
+def test_the_thresholds_are_those_of_the_mixin() -> None:
+    defaults = {one.name: one.default for one in thresholds.THRESHOLDS}
+    assert VALUES["prometheusRule"]["thresholds"] == defaults
 
 
 def test_the_version_is_that_of_the_exporter() -> None:

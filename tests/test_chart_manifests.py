@@ -158,10 +158,31 @@ def test_alerts_can_be_left_out_labelled_and_added_to() -> None:
         if "alert" not in rule:
             assert rule == of_project
             continue
-        annotations = of_project["annotations"]
-        runbook = {"runbook_url": f"https://git.example.com/ci-build-exporter/blob/main/{annotations['runbook_url']}"}
-        assert rule["labels"] == of_project["labels"] | {"team": "platform"}
-        assert rule["annotations"] == annotations | runbook | {"dashboard": "https://grafana.example.com"}
+        annotations = {
+            key: text.replace("http://localhost:10065/", "https://ci.example.com/builds/")
+            .replace("http://localhost:3000/", "https://grafana.example.com/")
+            .replace("https://github.com/ci-build-exporter/", "https://git.example.com/")
+            for key, text in of_project["annotations"].items()
+        }
+        stuck = rule["alert"] == "CIBuildStuck"
+        severity = {"severity": "critical"} if stuck else {}
+        assert rule["labels"] == of_project["labels"] | severity | {"team": "platform"}
+        assert rule["for"] == ("20m" if stuck else of_project["for"])
+        assert rule["annotations"] == annotations | {"team_page": "https://wiki.example.com"}
+        if rule["alert"] not in {"CIBuildStuck", "CIBuildLatencyDoubled"}:
+            assert rule["expr"] == of_project["expr"]
+
+
+def test_a_threshold_of_the_values_is_in_its_alert() -> None:
+    found = {
+        rule["alert"]: rule
+        for rule in rules_of(rendered(case("everything")).one("PrometheusRule")["spec"])
+        if "alert" in rule
+    }
+    slower = found["CIBuildLatencyDoubled"]["expr"]
+    assert "p90_of_many > 60 * branch:" in slower
+    assert slower.rstrip().endswith("p90_week > 2")
+    assert "max > 7200.5\n" in found["CIBuildStuck"]["expr"]
 
 
 def test_the_sidecar_of_grafana_finds_every_dashboard_as_it_is() -> None:

@@ -109,8 +109,13 @@ def test_every_label_set_of_the_opt_in_labels_is_there() -> None:
     }  # fmt: skip
 
 
-def test_every_help_says_that_the_value_is_over_the_window_and_how_often_it_is_read() -> None:
-    assert all("window" in one.documentation and "refresh.ttl" in one.documentation for one in families(read()))
+def test_every_help_says_how_often_it_is_read_and_those_of_windows_that_they_are() -> None:
+    """Counters, and what is remembered of the newest runs, are not over a window."""
+    found = families(read())
+    assert all("refresh.ttl" in one.documentation for one in found)
+    windowed = {one.name for one in found if "Over the window" in one.documentation}
+    assert windowed == {one.name for one in found if "window" in one.name or one.type == "gaugehistogram"}
+    assert {"ci_build_concluded", "ci_build_last_success", "ci_build_consecutive_failures"}.isdisjoint(windowed)
 
 
 def test_no_sample_bears_a_time_stamp() -> None:

@@ -15,6 +15,7 @@ from real import tool
 
 from exporter.exposition.families import TARGET_LABELS, WINDOW
 from exporter.exposition.self_metrics import FAMILIES
+from mixin.jsonnet import EXPORTER, GRAFANA, repository
 
 ROOT = Path(__file__).parent.parent
 MIXIN = ROOT / "mixin"
@@ -131,15 +132,20 @@ def test_an_alert_has_what_it_needs(name: str) -> None:
     assert alert.get("keep_firing_for") == (None if name in NOT_BRIDGED else "5m")
     assert alert["labels"].keys() == {"severity"}
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
-    assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
-    assert alert["annotations"]["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+    annotations = alert["annotations"]
+    needed = {"summary", "description", "runbook_url", "status_page", "dashboard", "command"}
+    assert annotations.keys() - {"build_page"} == needed
+    assert ("build_page" in annotations) == ("ci_build_last_failed_info" in annotations["description"])
+    assert annotations["runbook_url"] == f"{repository()}docs/runbook.md#{name.lower()}"
+    assert annotations["status_page"].startswith(f"{EXPORTER}/")
+    assert re.match(rf"{GRAFANA}/d/ci-build-(target|exporter)\?", annotations["dashboard"])
 
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_summary_and_description_name_what_the_alert_is_about(name: str) -> None:
     found = selectors(parse(ALERTS[name]["expr"]))
     labels = set().union(*(labels_of(str(selector.name)) - without for selector, without in found))
-    summary, description, _ = ALERTS[name]["annotations"].values()
+    summary, description = (ALERTS[name]["annotations"][key] for key in ("summary", "description"))
     for label in ("source", "target"):
         assert label not in labels or f"$labels.{label}" in summary
     for label in ("project", "kind", "target", "branch"):
@@ -148,11 +154,24 @@ def test_summary_and_description_name_what_the_alert_is_about(name: str) -> None
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_what_a_description_asks_is_there(name: str) -> None:
-    description = ALERTS[name]["annotations"]["description"]
-    asking = re.findall(r'printf "(?:topk\(1, )?([\w:]+)\{%s\}\)?" \$of \| query (.*?)\{\{- end', description)
-    assert len(asking) == description.count("query")
-    for family, told in asking:
-        assert set(re.findall(r'label "(\w+)"', told)) <= labels_of(family)
+    for text in ALERTS[name]["annotations"].values():
+        asking = re.findall(r"printf `(?:topk\(1, )?([\w:]+)\{%s\}\)?` \$of \| query (.*?)\{\{-? ?end", text)
+        assert len(asking) == text.count("| query }}")
+        for family, told in asking:
+            assert set(re.findall(r'label "(\w+)"', told)) <= labels_of(family)
+
+
+def test_no_word_is_doubled_where_a_project_is_the_target() -> None:
+    texts = [
+        annotations["description"]
+        for path in CASES
+        for case in yaml.safe_load(path.read_text())["tests"]
+        for moment in case.get("alert_rule_test", ())
+        for alert in moment["exp_alerts"]
+        for annotations in (alert["exp_annotations"],)
+    ]
+    assert any("s/project/p " in text for text in texts)
+    assert not [text for text in texts if re.search(r"\b(\w+) in \1\b|\b(\w+) \2\b", text)]
 
 
 def test_alerts_of_failed_builds_ask_which() -> None:

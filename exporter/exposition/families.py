@@ -14,7 +14,8 @@ from exporter.history.records import Rules
 from exporter.history.statistics import Statistics
 
 TARGET_LABELS = ("source", "project", "kind", "target")
-NEWEST = "Over the window of the target's recent builds, read at most every refresh.ttl."
+OVER_THE_WINDOW = "Over the window of recent builds or runs, read at most every refresh.ttl."
+NEWEST = "Read at most every refresh.ttl."
 EXEMPLAR_LIMIT = 128
 """Characters of an exemplar's labels, names and values, by the OpenMetrics specification."""
 
@@ -49,6 +50,11 @@ class Family:
     points: Callable[[Statistics, Words], Iterable[Point]]
     histogram: str = ""
     """The key in `metrics.histograms` that shows it; empty: always shown."""
+
+    @property
+    def of_window(self) -> bool:
+        """Whether its values are over the window; the others are counted since the first read, or of the newest run."""
+        return self.name.startswith("ci_build_window_") or self.type == "gaugehistogram"
 
 
 def _value(read: Callable[[Statistics], float | None]) -> Callable[[Statistics, Words], Iterator[Point]]:
@@ -363,7 +369,7 @@ def window_families(
 def empty(family: Family) -> Metric:
     """The family without a sample."""
     name = family.name.removesuffix("_total") if family.type == "counter" else family.name
-    return Metric(name, f"{family.help} {NEWEST}", family.type)
+    return Metric(name, f"{family.help} {OVER_THE_WINDOW if family.of_window else NEWEST}", family.type)
 
 
 def target_labels(target: Target) -> dict[str, str]:
