@@ -8,13 +8,15 @@ VERSIONS := 3.11 3.12 3.13 3.14
 HELM_VERSION := v4.3.1
 # renovate: datasource=go depName=github.com/rhysd/actionlint
 ACTIONLINT_VERSION := v1.7.12
+# renovate: datasource=go depName=github.com/prometheus/prometheus
+PROMTOOL_VERSION := v0.316.0
 
 BIN := $(VENV)/bin
 CHART := helm/ci-build-exporter
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest kills test-versions dashboards chart helm actionlint locks test-lowest release-check bench bench-allowance bench-scale bench-page pictures image image-test clean
+.PHONY: help demo test lint format pytest kills test-versions dashboards chart helm actionlint promtool3 test-promtool3 locks test-lowest release-check bench bench-allowance bench-scale bench-page pictures image image-test clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +65,11 @@ chart: $(VENV)/.develops tests/node_modules/.installed  ## write what the chart 
 helm: $(VENV)/.helm-$(HELM_VERSION)  ## build Helm with Go, for the chart's tests; takes some minutes once
 
 actionlint: $(VENV)/.actionlint-$(ACTIONLINT_VERSION)  ## build actionlint with Go, for the tests of the workflows
+
+promtool3: $(VENV)/.promtool-$(PROMTOOL_VERSION)  ## build the promtool of Prometheus 3 with Go; takes some minutes once
+
+test-promtool3: $(VENV)/.develops promtool3  ## test the alerts and rules with it too
+	PROMTOOL=$(CURDIR)/$(BIN)/promtool $(BIN)/pytest --quiet tests/test_mixin.py -k "promtool or cases"
 
 locks: $(VENV)/.releases  ## write locks/*.txt: the exact versions and hashes that the image installs
 	cd $(CURDIR) && $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml -o locks/run.txt
@@ -136,6 +143,11 @@ $(VENV)/.helm-$(HELM_VERSION): | $(BIN)/python
 
 $(VENV)/.actionlint-$(ACTIONLINT_VERSION): | $(BIN)/python
 	VENV=$(VENV) .ci/go-install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+	@touch $@
+
+# The tag leaves out the clients of cloud providers, with which the build takes ten times as long.
+$(VENV)/.promtool-$(PROMTOOL_VERSION): | $(BIN)/python
+	VENV=$(VENV) .ci/go-install github.com/prometheus/prometheus/cmd/promtool@$(PROMTOOL_VERSION) -tags remove_all_sd
 	@touch $@
 
 tests/node_modules/.installed: $(wildcard tests/package.json tests/package-lock.json)

@@ -86,6 +86,10 @@
         "severity": "warning",
         "for": "5m",
       },
+      "CIBuildStoreDown": {
+        "severity": "warning",
+        "for": "5m",
+      },
       "CIBuildTargetsHidden": {
         "severity": "warning",
         "for": "15m",
@@ -407,15 +411,18 @@
         {
           "alert": "CIBuildStoreDown",
           "expr": "min without (instance, pod) (ci_build_store_up%(alone)s) == 0" % $._settings,
-          "for": "5m",
-          "keep_firing_for": "5m",
+          "for": $._config.alerts.CIBuildStoreDown['for'],
+          "keep_firing_for": $._config.keepFiringFor,
           "labels": {
-            "severity": "warning",
+            "severity": $._config.alerts.CIBuildStoreDown.severity,
           },
           "annotations": {
-            "summary": "{{ $labels.job }} does not store its state",
-            "description": "A replica of {{ $labels.job }} cannot use the file that its configuration names as store, and goes on in memory. After a restart the counters of its targets and branches would be too low, or begin at 0.",
-            "runbook_url": $._config.runbookUrl + "docs/runbook.md#cibuildstoredown",
+            "summary": "{{ $labels.job }} does not store its state" % $._settings,
+            "description": "A replica of {{ $labels.job }} cannot use the file that its configuration names as store, and goes on in memory. After a restart the counters of its targets and branches would be too low, or begin at 0." % $._settings,
+            "runbook_url": "%(runbookUrl)sdocs/runbook.md#cibuildstoredown" % $._settings,
+            "status_page": "%(externalUrl)s" % $._settings,
+            "dashboard": "%(grafanaUrl)sd/ci-build-exporter?{{ with $labels.job }}var-job={{ . | urlquery }}{{ end }}" % $._settings,
+            "command": "ci-build-exporter check --config.file=config.yaml" % $._settings,
           },
         },
         {

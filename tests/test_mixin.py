@@ -1,5 +1,6 @@
 """The alerts: what they are made of, their unit tests by Prometheus' own tool, their runbook."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -190,9 +191,13 @@ def test_alerts_of_failed_builds_ask_which() -> None:
 
 
 def promtool(*arguments: str | Path) -> str:
-    """What promtool says; the test fails where it finds a fault."""
+    """What promtool says, or the program in PROMTOOL; the test fails where it finds a fault."""
     ended = subprocess.run(
-        [tool("promtool"), *arguments], capture_output=True, text=True, check=False, cwd=MIXIN / "tests"
+        [os.environ.get("PROMTOOL") or tool("promtool"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=MIXIN / "tests",
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -249,9 +254,18 @@ def test_each_alert_has_its_section_and_each_section_its_alert() -> None:
     sections = re.split(r"^## ", RUNBOOK, flags=re.MULTILINE)[2:]
     assert [section.splitlines()[0] for section in sections] == list(ALERTS)
     for section in sections:
-        assert "Look first:" in section
-        assert "```promql" in section
-        assert re.search(r"^Do: ", section, re.MULTILINE)
+        parts = ["Look first:", "1. **Page.** ", "2. **Command.** `", "3. **Query.** ", "```promql"]
+        parts += ["\nDo: ", "\nTune: "]
+        places = [section.find(part) for part in parts]
+        assert -1 not in places, section.splitlines()[0]
+        assert places == sorted(places)
+
+
+def test_what_is_stuck_leads_to_what_runs_and_to_its_end() -> None:
+    section = RUNBOOK.split("\n## CIBuildStuck\n")[1].split("\n## ")[0]
+    assert "builds list northflank/service/shop/web --scope running" in section
+    assert "builds cancel northflank/service/shop/web BUILD_ID" in section
+    assert ALERTS["CIBuildStuck"]["annotations"]["command"].endswith(" --scope running")
 
 
 def test_alertmanager_takes_the_runbooks_configuration(tmp_path: Path) -> None:

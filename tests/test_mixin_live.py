@@ -5,6 +5,7 @@ All `for` are two seconds here, nothing is kept firing, and all rules are evalua
 are shipped.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from time import sleep, time
 
 import pytest
 import yaml
+from here import run
+from pages import anchors
 from processes import running
 from scraping import JOB, api, prometheus, query
 from serving import TOKEN, Clock, Reply, ask, configuration, eventually, gitlab, northflank, simulating
@@ -20,6 +23,7 @@ from serving import TOKEN, Clock, Reply, ask, configuration, eventually, gitlab,
 from exporter.simulator import faults
 from exporter.simulator.demo import demo_world
 from exporter.simulator.server import SIMULATOR_TOKEN, Simulator
+from mixin.jsonnet import EXPORTER, GRAFANA, repository
 
 MIXIN = Path(__file__).parent.parent / "mixin"
 QUICK = "refresh: {ttl: 2s, idle_ttl: 4s, timeout: 60s}"
@@ -138,6 +142,25 @@ def test_alerts_for_the_demos_broken_stuck_and_flaky_targets_fire_and_no_other(
             if (sample[0]["target"], sample[0]["branch"]) == ("checkout", "main")
         ]
         assert f"It is build {failed['build_id']} of commit {failed['sha']}. Broken since " in told["description"]
+        for (name, _source, target), annotations in alerts(url):
+            lead_on(demo.url, annotations)
+            if name == "CIBuildDefaultBranchBroken" and target == "checkout":
+                command = annotations["command"]
+                assert command == f"ci-build-exporter builds show northflank/service/shop/checkout {failed['build_id']}"
+                shown = run(*shlex.split(command)[1:], f"--config.file={tmp_path / 'config.yaml'}")
+                assert (shown.status, failed["sha"] in shown.out) == (0, True)
+
+
+def lead_on(demo_url: str, annotations: Mapping[str, str]) -> None:
+    """Each link of an alert is answered: by the demo, by its providers, by a file, or it names a dashboard there is."""
+    for key in ("status_page", "build_page"):
+        link = annotations.get(key, f"{EXPORTER}/").replace(EXPORTER, demo_url)
+        origin = "/".join(link.split("/")[:3])
+        assert ask(origin, link.removeprefix(origin)).status == 200, link
+    page, _, fragment = annotations["runbook_url"].removeprefix(repository()).partition("#")
+    assert fragment in anchors((MIXIN.parent / page).read_text())
+    uid = annotations["dashboard"].removeprefix(f"{GRAFANA}/d/").partition("?")[0]
+    assert (MIXIN / "dashboards" / f"{uid}.json").exists()
 
 
 def test_a_source_that_is_down_and_replicas_that_go_away_are_told_once(tmp_path: Path, rules: list[Path]) -> None:

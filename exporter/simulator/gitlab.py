@@ -14,6 +14,7 @@ from exporter.simulator.gitlab_records import project_record
 from exporter.simulator.graphql import GraphQL, Projects
 from exporter.simulator.history import History
 from exporter.simulator.message import Answer, Request, json_answer
+from exporter.simulator.website import PAGE, page
 from exporter.simulator.world import GitLabProject, World
 
 ROUTE = re.compile(
@@ -58,6 +59,20 @@ class GitLab:
             return self._about(request, match, now, url)
         group = unquote(match["group"]) if match["group"] else None
         return self._lists(request, group, now, url) if match["version"] == "v4" else NOT_FOUND
+
+    def page(self, path: str, now: float) -> Answer | None:
+        """A page of its website, which needs no token; None where there is none."""
+        match = PAGE.fullmatch(unquote(path))
+        project = self._paths.get(match["project"].lower()) if match else None
+        if match is None or project is None:
+            return None
+        kind, number = match["kind"] or "", match["id"] or ""
+        course = self._history.of(project)
+        if kind in {"jobs", "builds"}:
+            known = number.isdecimal() and course.find(int(number), now) is not None
+        else:
+            known = kind != "pipelines" or (number.isdecimal() and course.find_pipeline(int(number), now) is not None)
+        return page(project.path, kind, number) if known else None
 
     def find(self, path: str) -> GitLabProject | None:
         """The project whose list of jobs or builds `path` is."""

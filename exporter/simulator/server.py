@@ -43,6 +43,10 @@ class Served(NamedTuple):
     """Of the request, names in lower case."""
 
 
+APIS = ("/api/", "/v1/")
+"""What is not a page of a website."""
+
+
 class Simulator:
     """Northflank (`/v1`) and GitLab (`/api/v4`, `/api/v3`) at one address.
 
@@ -132,6 +136,10 @@ class Simulator:
 
     def _right_answer(self, request: Request, now: float) -> Answer:
         gitlab = request.path.startswith("/api/")
+        if request.method == "GET" and not request.path.startswith(APIS):
+            found = self.gitlab.page(request.path, now)
+            if found is not None:
+                return found
         allowance = self._allowances[gitlab]
         if allowance is None:
             return self._allowed_answer(request, now, gitlab=gitlab)
