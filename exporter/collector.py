@@ -232,11 +232,14 @@ class Collector:
             history = self._store.read(target)
             with self._lock:  # between two, others have their turn
                 state = source.targets.get(target)
+                sound = True
                 if state is not None and target in self._unshown:
-                    restore.show(self._reading, source, state, history)
+                    sound = restore.show(self._reading, source, state, history)
                 elif state is not None:
                     self._reading.show_again(source, state, history)
                 self._unshown.discard(target)
+            if not sound:
+                self._store.refuse(target)
 
     def _restored(self) -> list[tuple[Source, Target]]:
         return [one for one in self._all() if one[1] in self._unshown] if self._unshown else []
@@ -281,8 +284,9 @@ class Collector:
 
     def snapshot(self) -> Snapshot:
         """What is known now, as the status page takes it."""
-        with self._first_render:
-            self._show_each(self._restored())
+        if self._unshown:
+            with self._first_render:
+                self._show_each(self._restored())
         with self._lock:
             shown, sources = self._reading.shown, self._reading.sources.values()
             return snapshot(sources, self._store.read, shown.standings, shown.hidden, shown.folded, self._clock())

@@ -1,6 +1,8 @@
 """After a restart the exporter goes on where it was: what it showed is shown at once, and nothing is counted twice."""
 
 import gzip
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,10 +13,12 @@ from scenes import LIST, PROJECTS, START, Scene, builds_of, entity, shop
 
 from exporter.build import Target
 from exporter.exposition.render import Format
+from exporter.history.window import History
 from exporter.simulator import Limit, World
 from exporter.simulator.definition import Job
 from exporter.simulator.script import Script, scripted
 from exporter.simulator.world import Extra
+from exporter.store.contract import Change
 from exporter.store.sqlite import SqliteStore
 
 TOTALS = "ci_build_concluded_total"
@@ -30,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def scene(path: Path, world: World = WORLD, **more: object) -> Scene:
-    return Scene(world, store=lambda: SqliteStore(path), **more)  # type: ignore[arg-type]  # fields of a scene
+    return Scene(world, **({"store": lambda: SqliteStore(path)} | more))  # type: ignore[arg-type]  # fields of a scene
 
 
 def samples(shown: Scene) -> dict[str, float]:
@@ -257,6 +261,63 @@ def test_a_source_that_a_reload_adds_finds_its_state(path: Path) -> None:
     running.collector.configure(running.settings())
     assert before
     assert {name: value for name, value in samples(running).items() if "'more'" in name} == before
+
+
+class Unlocked(SqliteStore):
+    """Fails where it is made to wait under the collector's lock."""
+
+    held = staticmethod(lambda: False)
+    calls = 0
+
+    def _check(self) -> None:
+        assert not self.held()
+        type(self).calls += 1
+
+    def use(self, fingerprints: Mapping[str, str]) -> None:
+        self._check()
+        super().use(fingerprints)
+
+    def load(self, source: str) -> Iterator[tuple[Target, History]]:
+        self._check()
+        yield from super().load(source)
+
+    def update(self, target: Target, change: Change) -> History:
+        if not self._together:
+            self._check()
+        return super().update(target, change)
+
+    def forget(self, target: Target) -> None:
+        if not self._together:
+            self._check()
+        super().forget(target)
+
+    def keep_progress(self, source: str, progress: bytes) -> None:
+        self._check()
+        super().keep_progress(source, progress)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        self._check()
+        with super().together():
+            yield
+        self._check()
+
+
+def test_nothing_is_stored_under_the_lock_for_which_scrapes_wait(path: Path) -> None:
+    opened = Unlocked(path)
+    running = scene(path, store=lambda: opened)
+    opened.held = running.collector._lock._is_owned  # type: ignore[attr-defined]  # its owner is shown nowhere
+    running.scrapes(900.0)
+    running.more = {"window": {"builds": 50}}
+    running.collector.configure(running.settings())
+    running.world = World((shop(entity("web")),))
+    running.simulator.northflank._projects["shop"] = running.world.northflank[0]  # the others are gone
+    running.scrapes(1500.0)
+    assert set(running.up) == {"web"}
+    running.sources = ({"name": "other"},)
+    running.collector.configure(running.settings())
+    running.collector.close()
+    assert Unlocked.calls > 100
 
 
 def test_a_clock_that_was_set_back_delays_no_read(path: Path) -> None:

@@ -63,12 +63,16 @@ def take_over(reading: Reading, restored: Restored) -> None:
         reading.shown.restored(target, groups, folded=target in kept.folded, hidden=target in kept.hidden)
 
 
-def show(reading: Reading, source: Source, state: TargetState, history: History) -> None:
-    """Show a target that was restored for the first time. The caller holds the lock."""
+def show(reading: Reading, source: Source, state: TargetState, history: History) -> bool:
+    """Show a target that was restored for the first time. The caller holds the lock.
+
+    Returns False if its record makes no sense: the target is gone then, and the store is to leave the record alone.
+    """
     try:
         reading.show_again(source, state, history)
     except Exception:  # whoever can write to the store may have written anything
         log.exception("a stored record makes no sense, and is left alone", target=state.target.address)
         del source.targets[state.target]
         reading.shown.forget(state.target)
-        reading.store.refuse(state.target)
+        return False
+    return True
