@@ -13,12 +13,14 @@ from bench.watch import Count, Watch, truth_of
 from exporter.http.wire import Request
 from exporter.settings.settings import Settings
 from exporter.simulator import Limit
-from exporter.simulator.loopback import MINUTE
+from exporter.simulator.loopback import HOUR, MINUTE
 
 LIMIT = Limit(600, MINUTE)
 WARM = 0.5
 """Hours, first reads included."""
 SCRAPE = 15.0
+WINDOW = 6 * HOUR
+"""Seconds: first reads take most of a run's processor time, and go back so far."""
 DRAIN = 900.0
 """Seconds after the counted hours in which what concluded may still be shown."""
 BURST, SPAN = 5.0, 300.0
@@ -72,7 +74,7 @@ def settings(case: Case) -> Settings:
     gitlab = {"name": "gitlab", "provider": "gitlab", "url": "http://gitlab.example.com", "token": TOKEN}
     source = gitlab | {"groups": ["bench"]} | ({"spend": "50%"} if case.limit else {})
     refresh = {"ttl": case.ttl, "idle_ttl": case.idle_ttl}
-    return Settings.model_validate({"sources": [source], "refresh": refresh})
+    return Settings.model_validate({"sources": [source], "refresh": refresh, "window": {"age": WINDOW}})
 
 
 def scene_of(case: Case, course: Hours) -> Scene:

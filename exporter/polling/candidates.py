@@ -8,12 +8,16 @@ from exporter.build import Target
 from exporter.polling.deliveries import HEARD, overdue
 from exporter.polling.looks import FEWEST
 from exporter.polling.polls import Asked, Discover, Poll, PollChanges, PollList, PollTarget, Scope
+from exporter.polling.rate_limit import rate
 from exporter.polling.schedule import TOLERANCE, Candidate, accrued, requests_a_second
 from exporter.polling.state import Source, TargetState
 from exporter.settings.settings import Refresh
 
 LIST_SHORTEST = 15.0
 """Seconds between two requests for a list that covers many targets."""
+LOOKS_SHARE = 0.1
+"""The share of what may be spent that looks at many targets take at least, so that the first build after hours of
+silence is seen as soon as any."""
 RUNNING = 0.65
 """The share of `idle_ttl` that is the longest pause while a build of the target is unfinished."""
 SLOWEST = 7200.0
@@ -46,6 +50,7 @@ def candidates(source: Source, refresh: Refresh, now: float) -> Iterator[Candida
     state, provider = source.state, source.provider
     told = {target for target, known in state.targets.items() if announced(source, known, now)}
     yield discovery(source, refresh, all_told=bool(told) and len(told) == len(state.targets))
+    yield from changes(source, refresh, now)  # before first reads: what was read already is known to be current by it
     listed = {provider.list_of(target) for target, known in state.targets.items() if known.polling.status is not None}
     lists: dict[str, tuple[float, float]] = {}
     for target, known in state.targets.items():
@@ -60,7 +65,6 @@ def candidates(source: Source, refresh: Refresh, now: float) -> Iterator[Candida
             delay += accrued(known.digest.pulse, asked_at - state.skew, now - state.skew) if known.covered else 0.0
             lists[name] = delay, max(stirred, _stirred_at(known, now))
         yield _of_target(source, known, refresh, now, heard=heard, covered=known.covered or silent or heard)
-    yield from changes(source, refresh, now)
     for name, (delay, stirred) in lists.items():
         asked = state.lists.get(name, Asked())
         yield Candidate(
@@ -94,15 +98,14 @@ def changes(source: Source, refresh: Refresh, now: float) -> Iterator[Candidate]
     some = looked_at(source, now) if now >= looks.retry_at else []
     if len(some) < FEWEST:
         return
-    requests = ceil(len(some) / looks.size_at(now))
+    requests, spend = ceil(len(some) / looks.size_at(now)), rate(source.budget.bucket, now)
     covered = ((known.digest.pulse, last_current(known)) for known in some if known.covered)
     yield Candidate(
         poll=PollChanges(source.name),
         accrued=sum(accrued(pulse, at - skew, now - skew) for pulse, at in covered) / requests,
         shortest=LIST_SHORTEST,
-        longest=max(LIST_SHORTEST, refresh.idle_ttl),
+        longest=max(LIST_SHORTEST, min(refresh.idle_ttl, requests / (LOOKS_SHARE * spend))) if spend else LIST_SHORTEST,
         asked_at=looks.asked.at,
-        stirred_at=now,  # without a limit as often as may be
         not_before=looks.asked.not_before,
         requests=requests,
     )
