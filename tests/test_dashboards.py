@@ -17,12 +17,14 @@ from mixin.dashboards.written import written
 
 BOARDS = boards()
 PANELS = [pytest.param(board, panel, id=f"{board['uid']}-{panel['id']}") for board in BOARDS for panel in panels(board)]
+ALL = [expression for board in BOARDS for expression in expressions(board)]
 TYPES = {"heatmap", "stat", "state-timeline", "table", "timeseries"}
 OF_REPLICAS = (
     "ci_build_source_requests_total",
     "ci_build_source_request_duration_seconds_bucket",
     "ci_build_source_webhook_events_total",
     "ci_build_exporter_",
+    "ci_build_store_up",
 )
 """Families of which each replica has its own."""
 
@@ -71,9 +73,9 @@ def test_a_dashboard_has_its_variables(board: Json) -> None:
     assert (first["name"], first["type"], first["query"]) == ("datasource", "datasource", "prometheus")
     names = [variable["name"] for variable in others]
     assert names == (
-        ["source", "job", "instance"]
+        ["job", "instance", "source"]
         if board["uid"] == "ci-build-exporter"
-        else ["source", "project", "target", "branch"]
+        else ["job", "instance", "source", "project", "target", "branch"]
     )
     for variable in others:
         assert (variable["includeAll"], variable["multi"]) == (True, True), variable["name"]
@@ -170,6 +172,69 @@ def test_events_tell_which_build_failed() -> None:
             assert event["target"]["expr"] == event["expr"]
 
 
+# Rules of dashboard-linter that apply, as it names them (https://github.com/grafana/dashboard-linter/tree/main/docs)
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board["uid"])
+def test_template_rules(board: Json) -> None:
+    """`template-datasource-rule`, `-job-rule`, `-instance-rule`, `template-on-time-change-reload-rule`."""
+    by_name = {variable["name"]: variable for variable in board["templating"]["list"]}
+    assert by_name["datasource"]["label"] == "Data source"
+    for name in ("job", "instance"):
+        assert by_name[name]["datasource"]["uid"] == "${datasource}"
+        assert by_name[name]["label"] == name.capitalize()
+        assert (by_name[name]["type"], by_name[name]["multi"]) == ("query", True)
+    on_time_range_change = 2
+    assert {one["refresh"] for one in by_name.values() if one["type"] == "query"} == {on_time_range_change}
+
+
+@pytest.mark.parametrize("expression", ALL, ids=lambda expression: expression.where)
+def test_target_rules(expression: Expression) -> None:
+    """`target-job-rule`, `target-instance-rule`, `target-rate-interval-rule`, `target-counter-agg-rule`."""
+    names = re.findall(r"\b((?:ci_build|process)_\w+)(\{[^}]*\})?", expression.text)
+    if ": $" not in expression.where:
+        for family, selectors in names:
+            assert 'job=~"$job",instance=~"$instance"' in selectors, family
+    for window in re.findall(r"rate\([^[]*\[([^]]+)\]", expression.text):
+        assert window in {"$__rate_interval", "1h"}, (
+            window
+        )  # the second: what concluded within an hour, as its title says
+    for family, _selectors in names:
+        if family.endswith("_total"):
+            assert re.search(r"(rate|increase)\(", expression.text), family
+
+
+@pytest.mark.parametrize(("board", "panel"), PANELS)
+def test_panel_rules(board: Json, panel: Json) -> None:
+    """`panel-datasource-rule`, `panel-title-description-rule`, `panel-units-rule`, `panel-no-targets-rule`."""
+    assert panel["datasource"]["uid"] == "${datasource}", board["uid"]
+    assert panel["title"]
+    assert panel["description"]
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["targets"]
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board["uid"])
+def test_a_failed_build_is_a_link(board: Json) -> None:
+    for panel in panels(board):
+        if any("ci_build_last_failed_info" in target["expr"] for target in panel["targets"]):
+            overrides = {one["matcher"]["options"]: one["properties"] for one in panel["fieldConfig"]["overrides"]}
+            (links,) = [given["value"] for given in overrides["build_id"] if given["id"] == "links"]
+            assert links[0]["url"] == PAGE_OF_THE_BUILD
+
+
+def test_what_to_fix_first_is_what_is_broken_longest_default_branches_before_others() -> None:
+    (board,) = (board for board in BOARDS if board["uid"] == "ci-build-overview")
+    titles = [panel["title"] for panel in board["panels"]]
+    begin = titles.index("What do I fix first")
+    default, other = board["panels"][begin + 1 : begin + 3]
+    for panel in (default, other):
+        assert panel["options"]["sortBy"] == [{"displayName": "Broken for", "desc": True}]
+        assert panel["targets"][0]["expr"].startswith("time() - ")
+    assert all("default_branch" in target["expr"] for target in default["targets"])
+    assert all(" unless on (" in target["expr"] for target in other["targets"])
+
+
 # Expressions
 
 LABELS = (
@@ -188,7 +253,6 @@ LABELS = (
     | {"ci_build_source_request_duration_seconds_bucket": {"source", "le"}}
 )
 OF_SCRAPE = {"job", "instance", "pod"}
-ALL = [expression for board in BOARDS for expression in expressions(board)]
 
 
 @pytest.mark.parametrize("expression", ALL, ids=lambda expression: expression.where)

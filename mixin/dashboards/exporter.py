@@ -37,7 +37,7 @@ def dashboard() -> Dashboard:
         "The health of ci-build-exporter itself: age of its data, rate limits of the providers, failures, and use of "
         "CPU and memory.",
         since="now-6h",
-        variables=(variables.source(), *variables.processes()),
+        variables=(*variables.processes(), variables.source()),
         events=[],
         sections=[
             ("Now", [*_now(), _sources(), _oldest()]),

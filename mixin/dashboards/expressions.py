@@ -4,10 +4,11 @@ Replicas show the same builds: `one` makes one series of what several show, and 
 requests of its own: those are summed.
 """
 
-OF_TARGET = 'source=~"$source",project=~"$project",target=~"$target"'
-OF_BRANCH = f'{OF_TARGET},branch=~"$branch"'
-OF_SOURCE = 'source=~"$source"'
 OF_PROCESS = 'job=~"$job",instance=~"$instance"'
+"""Which exporters: two in one Prometheus are told apart by these labels of the scrape."""
+OF_SOURCE = f'{OF_PROCESS},source=~"$source"'
+OF_TARGET = f'{OF_SOURCE},project=~"$project",target=~"$target"'
+OF_BRANCH = f'{OF_TARGET},branch=~"$branch"'
 
 TARGET = "source, project, kind, target"
 BRANCH = f"{TARGET}, branch"
@@ -57,6 +58,12 @@ def of_default_branches(family: str) -> str:
     unknown = target("ci_build_target_info", 'default_branch=""')
     assumed = (f'label_replace({unknown}, "branch", "{name}", "", "")' for name in ("main", "master"))
     return f"{builds(family)} and on ({BRANCH}) ({' or '.join((known, *assumed))})"
+
+
+def but_default_branches(family: str) -> str:
+    """The same of the other named branches."""
+    named = builds(family, 'branch!="other"')
+    return f"{named} unless on ({BRANCH}) ({of_default_branches(family)})"
 
 
 def concluded(within: str, family: str = "ci_build_concluded_total") -> str:

@@ -1,5 +1,7 @@
 """The overview: what is broken now, how often builds succeed, how long they take."""
 
+from collections.abc import Callable
+
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
@@ -12,9 +14,9 @@ from mixin.dashboards.expressions import (
     SUCCESS,
     buckets,
     builds,
+    but_default_branches,
     concluded,
     count,
-    milliseconds,
     of,
     of_default_branches,
     one,
@@ -63,7 +65,8 @@ def dashboard() -> Dashboard:
             failed_builds(enable=False),
         ],
         sections=[
-            ("Now", [*_now(), _broken()]),
+            ("Now", _now()),
+            ("What do I fix first", _broken()),
             ("Success", [_status(), _success(), _throughput()]),
             ("Time", [_quantiles(), _heat()]),
             ("Targets to look at", [_slowest(), _flakiest()]),
@@ -106,32 +109,45 @@ def _now() -> list[Builder[Panel]]:
     ]
 
 
-def _broken() -> Builder[Panel]:
-    return rows(
-        About(
-            "Broken now",
-            "Named branches whose latest finished run failed; the one with most failed runs in a row comes first. "
-            "Click a target or a branch to see it in detail.",
-            width=24,
+def _broken() -> list[Builder[Panel]]:
+    """Two tables, since Grafana sorts one by one column: default branches, then the others; each the longest first."""
+    return [
+        _to_fix(
+            "Broken default branches",
+            "Default branches whose latest finished run failed; the one that has been broken longest comes first. "
+            "Click a target or a branch to see it in detail, and a build to see its page.",
+            of_default_branches,
             height=7,
         ),
+        _to_fix(
+            "Other broken branches",
+            "The other named branches whose latest finished run failed, in the same order.",
+            but_default_branches,
+            height=6,
+        ),
+    ]
+
+
+def _to_fix(title: str, description: str, of_branches: Callable[[str], str], *, height: int) -> Builder[Panel]:
+    return rows(
+        About(title, description, width=24, height=height),
         (
             Column("source", "Source"),
             Column("project", "Project"),
             Column("target", "Target", link=TARGET_IN_DETAIL),
             Column("branch", "Branch", link=BRANCH_IN_DETAIL),
-            Column("Value #A", "Broken since", unit="dateTimeFromNow"),
+            Column("Value #A", "Broken for", unit="s"),
             Column("Value #B", "Failed runs in a row", unit="none", bar=True),
-            Column("build_id", "Last failing build"),
+            Column("build_id", "Failed build", link=PAGE_OF_THE_BUILD),
             Column("sha", "Commit"),
             Column("outcome", "Outcome"),
             Column("reason", "Reason"),
             Column("url", "Page", link=PAGE_OF_THE_BUILD),
         ),
-        Query(milliseconds(builds("ci_build_broken_since_timestamp_seconds", NAMED))),
-        Query(f"{builds('ci_build_consecutive_failures', NAMED)} > 0"),
-        Query(builds("ci_build_last_failed_info", NAMED)),
-        by="Failed runs in a row",
+        Query(f"time() - ({of_branches('ci_build_broken_since_timestamp_seconds')})"),
+        Query(f"({of_branches('ci_build_consecutive_failures')}) > 0"),
+        Query(of_branches("ci_build_last_failed_info")),
+        by="Broken for",
         empty="nothing is broken",
     )
 

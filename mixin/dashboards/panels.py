@@ -235,4 +235,5 @@ def thresholds(steps: Mapping[float, str], below: str) -> ThresholdsConfig:
 def detail(uid: str, *labels: str) -> str:
     """The address of a dashboard about what a row of a table is about, told by these labels of it."""
     chosen = "&".join(f"var-{name}=${{__data.fields.{name}}}" for name in labels)
-    return f"/d/{uid}?{chosen}&${{datasource:queryparam}}&${{__url_time_range}}"
+    passed = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "instance"))
+    return f"/d/{uid}?{chosen}&{passed}&${{__url_time_range}}"

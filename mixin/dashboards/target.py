@@ -56,6 +56,7 @@ NAME = "{{target}} {{branch}}"
 TARGET_COLUMNS = (Column("project", "Project"), Column("target", "Target"))
 BRANCH_COLUMNS = (*TARGET_COLUMNS, Column("branch", "Branch"))
 BUILD_COLUMNS = (Column("build_id", "Build"), Column("sha", "Commit"))
+FAILED_COLUMNS = (Column("build_id", "Build", link=PAGE_OF_THE_BUILD), Column("sha", "Commit"))
 
 
 def dashboard() -> Dashboard:
@@ -175,7 +176,7 @@ def _last_failed() -> Builder[Panel]:
         About("Newest failed build", "The build that broke the newest failed run of each broken branch."),
         (
             *BRANCH_COLUMNS,
-            *BUILD_COLUMNS,
+            *FAILED_COLUMNS,
             Column("outcome", "Outcome"),
             Column("reason", "Reason"),
             Column("url", "Page", link=PAGE_OF_THE_BUILD),

@@ -30,29 +30,31 @@ def choice(name: str, label: str, description: str, series: str, *, all_at_first
 
 def source() -> QueryVariable:
     """Which sources."""
-    return choice("source", "Source", "As named in the configuration", "ci_build_source_targets").all_value(".*")
+    series = 'ci_build_source_targets{job=~"$job",instance=~"$instance"}'
+    return choice("source", "Source", "As named in the configuration", series).all_value(".*")
 
 
 def builds(*, all_targets: bool = True) -> tuple[QueryVariable, ...]:
     """Which builds: each choice narrows those after it. At first those of all targets, or of the first."""
     up, created = "ci_build_target_up", "ci_build_last_created_timestamp_seconds"
+    of = 'job=~"$job",instance=~"$instance",source=~"$source"'
     narrowing = (
-        choice("project", "Project", "On GitLab the project's path", f'{up}{{source=~"$source"}}'),
+        choice("project", "Project", "On GitLab the project's path", f"{up}{{{of}}}"),
         choice(
             "target",
             "Target",
             "A service or a job of Northflank, a project of GitLab",
-            f'{up}{{source=~"$source",project=~"$project"}}',
+            f'{up}{{{of},project=~"$project"}}',
             all_at_first=all_targets,
         ),
         choice(
             "branch",
             "Branch",
             "A branch that metrics.branches names, or all others as other",
-            f'{created}{{source=~"$source",project=~"$project",target=~"$target"}}',
+            f'{created}{{{of},project=~"$project",target=~"$target"}}',
         ),
     )
-    return source(), *(variable.all_value(".*") for variable in narrowing)
+    return *processes(), source(), *(variable.all_value(".*") for variable in narrowing)
 
 
 def processes() -> tuple[QueryVariable, ...]:
