@@ -107,32 +107,32 @@ class Pages:
         """The README of the version that runs."""
         if not self._docs:
             return PlainTextResponse("the documentation is not installed here\n", 404)
-        return await self._answer(request, lambda host: self._render("docs.html", host, text=self._docs))
+        return await self._answer(request, lambda origin: self._render("docs.html", origin, text=self._docs))
 
     async def not_found(self, request: Request, _error: Exception) -> Response:
         """A page with a way back for a browser, a line for others."""
         if "text/html" not in request.headers.get("accept", ""):
             return PlainTextResponse("Not Found", 404)
         path = request.url.path
-        return await self._answer(request, lambda host: self._render("missing.html", host, path=path), status=404)
+        return await self._answer(request, lambda origin: self._render("missing.html", origin, path=path), status=404)
 
     async def _answer(self, request: Request, render: Callable[..., str], *what: Any, status: int = 200) -> Response:
         compressed = takes_gzip(request.headers.get("accept-encoding", ""))
-        host = request.url.netloc
+        origin = f"{request.url.scheme}://{request.url.netloc}"
 
         def made() -> bytes:
-            body = render(host, *what).encode()
+            body = render(origin, *what).encode()
             return gzip.compress(body, 1, mtime=0) if compressed else body
 
         headers = dict(HEADERS) | ({"Content-Encoding": "gzip"} if compressed else {})
         return HTMLResponse(await run_in_threadpool(made), status, headers)
 
-    def _index(self, host: str, view: View) -> str:
+    def _index(self, origin: str, view: View) -> str:
         known = self._collector.snapshot()
         seen = overview(known, view)
         return self._render(
             "overview.html",
-            host,
+            origin,
             known,
             view=view,
             known=known,
@@ -142,7 +142,7 @@ class Pages:
             **headline(known, view, seen),
         )
 
-    def _target(self, host: str, known: Snapshot, found: KnownTarget) -> str:
+    def _target(self, origin: str, known: Snapshot, found: KnownTarget) -> str:
         row = Row(line_of(found, known.at, whole=True), limit=None)
         ordered = ordered_branches(found, known.at)
         branches = [Row(line_of(found, known.at, branch), branch, history=row.history) for branch in ordered]
@@ -153,7 +153,7 @@ class Pages:
             samples = ""
         return self._render(
             "target.html",
-            host,
+            origin,
             known,
             view=View(),
             known=found,
@@ -165,14 +165,14 @@ class Pages:
             commands=list(page_words.commands(found, first)),
             queries=list(page_words.promql(found.target, first.branch or OTHER)),
             samples=samples,
-            page=self._external.absolute(f"/targets/{quote(found.target.address)}"),
+            page=(self._external.origin or origin) + self._target_link(found),
         )
 
-    def _no_target(self, host: str, known: Snapshot, address: str) -> str:
+    def _no_target(self, origin: str, known: Snapshot, address: str) -> str:
         near = [find(known, one) for one in similar(address, known)]
-        return self._render("missing.html", host, known, address=address, similar=[one for one in near if one])
+        return self._render("missing.html", origin, known, address=address, similar=[one for one in near if one])
 
-    def _render(self, template: str, host: str, at: Snapshot | None = None, **what: Any) -> str:
+    def _render(self, template: str, origin: str, at: Snapshot | None = None, **what: Any) -> str:
         known = at or self._collector.snapshot()
         reloaded, reloaded_at = self._collector.self_metrics.reloaded()
         return self._environment.get_template(template).render(
@@ -182,9 +182,7 @@ class Pages:
             read_at=last_read(known),
             scraped_at=self._scrapes.last,
             unscraped=self._scrapes.missing(known.at),
-            scrape=page_words.scrape_config(
-                self._external.origin or f"http://{host}", self._external.path(self._metrics_path)
-            ),
+            scrape=page_words.scrape_config(self._external.origin or origin, self._external.path(self._metrics_path)),
             **what,
         )
 
