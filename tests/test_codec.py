@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from builds import NOW, build, many, read, read_again
+from builds import NOW, build, many, pipeline, read, read_again
 from hypothesis import given
 from hypothesis import strategies as st
 from isal import isal_zlib
@@ -216,6 +216,27 @@ def test_a_record_that_would_fill_the_memory_is_refused() -> None:
 def test_a_record_of_another_format_says_so(first: bytes) -> None:
     with pytest.raises(StoredRecordError, match="unknown format"):
         decode(first + encode(History())[1:] if first else b"")
+
+
+def test_a_record_from_before_a_field_was_added_has_its_default() -> None:
+    """As if `coverage`, `bridged_at` and `begun_at` had come with this version."""
+    first, second = build("a", run="7"), build("b", run="8")
+    history = read(first._replace(coverage=0.5), second, runs=[pipeline("7"), pipeline("8")])
+    rest, builds, rows, runs, run_rows = content(history)
+    del builds["coverage"], run_rows["bridged_at"], rest["begun_at"]
+    found = decode(record([rest, builds, rows, runs, run_rows]))
+    assert [row.build.coverage for row in found.rows.values()] == [None, None]
+    assert [row.bridged_at for row in found.runs.values()] == [-inf, -inf]
+    assert found.begun_at is None
+    assert list(found.rows) == list(history.rows)
+    del builds["id"]
+    assert refused(record([rest, builds, rows, runs, run_rows]))
+
+
+def test_a_record_of_a_later_version_with_one_more_field_is_read() -> None:
+    rest, builds, rows, runs, run_rows = content(cut())
+    more = record([rest | {"later": 1}, builds | {"later": [1]}, rows, runs, run_rows])
+    assert decode(more) == cut()
 
 
 def test_infinite_times_come_back() -> None:

@@ -1,8 +1,9 @@
 """After a restart the exporter goes on where it was: what it showed is shown at once, and nothing is counted twice."""
 
 import gzip
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -96,6 +97,23 @@ def test_what_concluded_while_it_was_down_is_counted_once(path: Path) -> None:
     ended = [plan.at(running.clock.now).ended for plan in plans if plan.created > START]
     assert running.samples(TOTALS)["web"] == len(ended)
     assert None not in ended
+
+
+def test_an_older_copy_of_the_file_is_read_on_from_its_mark(path: Path) -> None:
+    """So it is after a power cut that lost the last changes, and with a backup."""
+    running, through = scene(path), scene(path.with_name("other.db"))
+    for one in (running, through):
+        one.scrapes(900.0)
+    with closing(sqlite3.connect(path)) as now, closing(sqlite3.connect(path.with_name("copy.db"))) as copy:
+        now.backup(copy)
+    for one in (running, through):
+        one.scrapes(900.0)
+    running.collector.close()
+    path.with_name("copy.db").rename(path)
+    running.start()
+    for one in (running, through):
+        one.scrapes(1200.0)
+    assert running.samples(TOTALS) == through.samples(TOTALS)
 
 
 def test_no_counter_goes_back_and_a_restored_one_is_not_shown_at_0_first(path: Path) -> None:

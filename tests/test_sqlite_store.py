@@ -7,21 +7,35 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from builds import WEB, build, read, read_again
+from builds import RULES, WEB, build, read, read_again
 from structlog.testing import capture_logs
 
 from exporter.build import Target
 from exporter.history.window import History
 from exporter.store import codec
+from exporter.store.fingerprint import fingerprint
 from exporter.store.sqlite import EXPIRES, RETRY, SqliteStore
 
 API = Target("nf", "service", "shop", "api")
 NUMBERED = Target("gl", "project", "a/b", "a/b", handle="42")
 KEYS = {"nf": "one", "gl": "one"}
 
+OTHERS: dict[str, Any] = {
+    "builds": 50,
+    "runs": 50,
+    "age": 86400.0,
+    "remember": 864000.0,
+    "branches": ("main",),
+    "labels": ("trigger",),
+    "histograms": ("run",),
+    "buckets": (1.0, 2.0),
+}
+"""A value other than the default for each rule."""
 DAMAGED = "the state is not kept: going on in memory"
 
 
@@ -95,6 +109,18 @@ def test_records_made_by_other_settings_are_not_used_and_expire(path: Path) -> N
     with opened(path, {"nf": "two"}) as store:
         assert kept(store) == {WEB: {"b"}}
     assert query(path, "SELECT fingerprint FROM history") == [("two",)]
+
+
+def test_the_fingerprint_is_another_where_provider_address_or_a_rule_is() -> None:
+    ways = {
+        fingerprint("gitlab", "https://a", RULES),
+        fingerprint("northflank", "https://a", RULES),
+        fingerprint("gitlab", "https://b", RULES),
+        *(fingerprint("gitlab", "https://a", replace(RULES, **{name: changed})) for name, changed in OTHERS.items()),
+    }
+    assert len(ways) == 3 + len(OTHERS)
+    assert {field.name for field in fields(RULES)} == set(OTHERS)
+    assert fingerprint("gitlab", "https://a", replace(RULES)) in ways
 
 
 def test_other_settings_at_a_reload_keep_what_is_in_memory(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The stored form of a history: a format byte, then compressed MessagePack. No record runs code when it is read.
 
-Builds and runs are stored by columns, which compress better than records and are read faster.
+Builds and runs are stored by columns, which compress better than records and are read faster. A column that a record
+lacks has the default of its field, so that a later version can add fields without another format.
 """
 
 import re
@@ -130,13 +131,19 @@ def _records(kind: Any, stored: dict[str, Any], without: str = "") -> Iterable[t
     """The records of columns, each value of its type. Raises what malformed columns raise."""
     if not stored:
         return []
-    columns = []
+    columns: list[Any] = []
+    number = 0
+    """Of records; no kind begins with a field that has a default."""
     for name in kind._fields:
         if name == without:
+            continue
+        if name not in stored and name in kind._field_defaults:
+            columns.append([kind._field_defaults[name]] * number)
             continue
         column = stored[name]
         if name in _TIMES:
             columns.append(_times(column, needed=name in _NEEDED))
+            number = len(columns[-1])
             continue
         if name == "sha" and isinstance(column, bytes):
             column = _as_text(column)
@@ -145,6 +152,7 @@ def _records(kind: Any, stored: dict[str, Any], without: str = "") -> Iterable[t
         elif name == "run" and "id" in stored:
             column = [id_ if run is None else run for run, id_ in zip(column, stored["id"], strict=True)]
         columns.append(msgspec.convert(column, _TYPES[kind, name]))
+        number = len(columns[-1])
     return zip(*columns, strict=True)
 
 
