@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+EXAMPLES ?= 1000
+MINUTES ?= 2
 VERSIONS := 3.11 3.12 3.13 3.14
 
 # renovate: datasource=go depName=helm.sh/helm/v4
@@ -16,7 +18,7 @@ CHART := helm/ci-build-exporter
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest kills test-versions dashboards chart helm actionlint promtool3 test-promtool3 locks test-lowest release-check bench bench-allowance bench-scale bench-page pictures image image-test clean
+.PHONY: help demo test lint format pytest coverage fuzz soak kills test-versions dashboards chart helm actionlint promtool3 test-promtool3 locks test-lowest release-check bench bench-allowance bench-scale bench-page pictures image image-test clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -35,8 +37,17 @@ format: $(VENV)/.develops  ## write the files as the style wants them
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-pytest: $(VENV)/.develops tests/node_modules/.installed  ## run the tests alone, with coverage
-	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term:skip-covered
+pytest: $(VENV)/.develops tests/node_modules/.installed  ## run the tests alone
+	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
+
+coverage: $(VENV)/.develops tests/node_modules/.installed  ## run the tests, and list the lines that none of them runs
+	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term-missing:skip-covered
+
+fuzz: $(VENV)/.develops  ## change answers, deliveries, files and requests at random: make fuzz EXAMPLES=10000
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto --maxprocesses=4 tests/fuzz/test_fuzz.py
+
+soak: $(VENV)/.develops  ## read through random faults for so long: make soak MINUTES=60
+	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest --timeout=0 --capture=no tests/fuzz/test_soak.py
 
 kills: $(VENV)/.develops  ## kill the exporter fifty times within five minutes of fast builds, and compare its counters with the simulator's record
 	KILLS=50 KILLS_SECONDS=300 $(BIN)/pytest --quiet --capture=no tests/test_kills.py

@@ -1,8 +1,8 @@
 """The cached collector: a scrape polls what is due, waits for it until its deadline, and shows what is known.
 
 It is the only coordinator. One lock guards what is held of sources and targets, and what is shown; histories are in the
-store, and are committed outside that lock. Answers are parsed and shown by one worker at a time: threads that compute
-side by side only make a scrape wait.
+store, and are committed outside that lock. Answers are parsed outside of it too, by one worker at a time: threads that
+compute side by side only make a scrape wait.
 """
 
 import random
@@ -18,9 +18,9 @@ from exporter.build import Target
 from exporter.exposition.render import Format
 from exporter.exposition.self_metrics import Live, SelfMetrics, gauge, source_families
 from exporter.exposition.series_limit import SeriesLimit
-from exporter.history.window import History, recut
+from exporter.history.window import History
 from exporter.http.fetch import RequestStats
-from exporter.polling.candidates import Report, covers, discovery, report
+from exporter.polling.candidates import Report, discovery, report
 from exporter.polling.deliveries import Result
 from exporter.polling.in_flight import Waiter
 from exporter.polling.polls import EVERYTHING, ONLY_DISCOVERY, Discover, Scope
@@ -37,7 +37,7 @@ from exporter.polling.state import (
     state_after_reload,
 )
 from exporter.polling.workers import InlinePool, WorkerPool
-from exporter.reading import Reading, Restored, delivered, perform, restore, submit
+from exporter.reading import Lock, Reading, Restored, delivered, perform, restore, submit
 from exporter.settings.settings import Settings
 from exporter.settings.settings import Source as SourceSettings
 from exporter.snapshot import Snapshot, snapshot, status_of
@@ -61,13 +61,15 @@ class Collector:
         workers: Callable[[int], WorkerPool | InlinePool] = WorkerPool,
         connect: Connect = connect,
         store: Store | None = None,
+        lock: Lock | None = None,
     ) -> None:
         self._clock = clock
         self._chance = chance
         self._new_workers = workers
         self._connect = connect
         self._store = store or MemoryStore()
-        self._lock = threading.RLock()
+        self._lock = lock or threading.RLock()
+        self._configuring = threading.Lock()
         self._first_render = threading.Lock()
         self._started_at = clock()
         self.self_metrics = SelfMetrics()
@@ -81,34 +83,61 @@ class Collector:
     def configure(self, settings: Settings) -> None:
         """Read by these settings from now on; what is known of targets that remain configured is kept.
 
-        The caller makes one such call at a time. What is new is loaded from the store before the lock is taken.
+        All targets are shown anew. Until that is done, scrapes get what was shown before. What is new is loaded from
+        the store before the lock is taken.
         """
-        before, rules, now = self._reading.sources, rules_of(settings), self._clock()
-        self._store.use({source.name: fingerprint(source.provider, source.url, rules) for source in settings.sources})
-        restored = {
-            source.name: restore.load(self._store, source.name, now)
-            for source in settings.sources
-            if source.name not in before
-        }
-        with self._store.together(), self._lock:
-            self.self_metrics.version += 1
-            budgets = self._budgets
-            self._settings = settings
-            recuts = self._reading.rules != rules
-            self._reading.rules = rules
-            self._reading.in_flight.clear()  # it reads by the old settings
-            sources: dict[str, Source] = {}
-            self._budgets = {}
-            for source in settings.sources:
-                budget = budget_of(source, self._budgets, budgets, now)
-                new = restored.get(source.name)
-                state = new.state if new else state_after_reload(source, before[source.name])
-                if new and not before:
-                    new.refill(budget)
-                sources[source.name] = Source(self._reader(source), state, budget)
-            self._reading.sources = sources  # nothing is committed of the old ones from now on
-            self._drop(before, sources)
-            self._show_all(self._reading.shown if before else None, restored, recuts=recuts)
+        with self._configuring:
+            before, now = self._reading.sources, self._clock()
+            self._store.use(
+                {
+                    source.name: fingerprint(source.provider, source.url, rules_of(settings))
+                    for source in settings.sources
+                }
+            )
+            restored = {
+                source.name: restore.load(self._store, source.name, now)
+                for source in settings.sources
+                if source.name not in before
+            }
+            with self._lock:
+                self._replace_sources(settings, restored)
+                for name, kept in restored.items():  # shown when somebody looks: it takes longer than all the rest
+                    restore.take_over(self._reading, kept)
+                    self._unshown.update(self._reading.sources[name].targets)
+            for source, target in self._all():
+                if source.name not in restored:
+                    self._show_anew(source, target)
+            with self._lock:
+                self._reading.exposed_meanwhile = None
+
+    def _replace_sources(self, settings: Settings, restored: Mapping[str, Restored]) -> None:
+        before, rules = self._reading.sources, rules_of(settings)
+        self.self_metrics.version += 1
+        budgets, now = self._budgets, self._clock()
+        self._settings = settings
+        recuts = self._reading.rules != rules
+        self._reading.rules = rules
+        self._reading.in_flight.clear()  # it reads by the old settings
+        sources: dict[str, Source] = {}
+        self._budgets = {}
+        for source in settings.sources:
+            budget = budget_of(source, self._budgets, budgets, now)
+            new = restored.get(source.name)
+            state = new.state if new else state_after_reload(source, before[source.name])
+            if new and not before:
+                new.refill(budget)
+            sources[source.name] = Source(self._reader(source), state, budget)
+        self._reading.sources = sources  # nothing is committed of the old ones from now on
+        shown = self._reading.shown if before else None
+        self._drop(before, sources)
+        if recuts:
+            known = (target for name, source in sources.items() if name not in restored for target in source.targets)
+            self._reading.by_old_rules.update(known)
+        self._reading.exposed_meanwhile = shown
+        metrics = settings.metrics
+        self._reading.shown = SeriesLimit(
+            rules, frozenset(metrics.drop), metrics.max_series, shown.formats if shown else (), shown
+        )
 
     def _drop(self, before: Mapping[str, Source], sources: Mapping[str, Source]) -> None:
         """Forget what is no longer configured, and let the old readers end."""
@@ -126,24 +155,17 @@ class Collector:
         reader.connection = self._connect(source, partial(self._observe, reader), refresh.timeout, self._clock)
         return reader
 
-    def _show_all(self, before: SeriesLimit | None, restored: Mapping[str, Restored], *, recuts: bool) -> None:
-        metrics, rules = self._settings.metrics, self._reading.rules
-        shown = SeriesLimit(
-            rules, frozenset(metrics.drop), metrics.max_series, before.formats if before else (), before
-        )
-        self._reading.shown = shown
-        now = self._clock()
-        for source in self._reading.sources.values():
-            if source.name in restored:  # they are shown when somebody looks: it takes longer than all the rest
-                restore.take_over(self._reading, restored[source.name])
-                self._unshown.update(source.targets)
-                continue
-            for target, state in source.targets.items():
-                history = self._store.read(target)
-                if recuts:
-                    history = self._store.update(target, partial(recut, rules=rules, now=now))
-                    state.digest = digest(history, now - source.state.skew)
-                self._reading.show_again(source, state, history)
+    def _show_anew(self, source: Source, target: Target) -> None:
+        """Show a target by other settings than before, with its history cut by them."""
+        recuts = target in self._reading.by_old_rules
+        history = self._reading.committed(source, target, lambda history: history) if recuts else None
+        with self._lock:
+            state = source.targets.get(target)
+            if state is None:
+                return
+            if history is not None and history.version >= state.digest.version:
+                state.digest = digest(history, self._clock() - source.state.skew)
+            self._reading.show_again(source, state, self._store.read(target))
 
     def close(self) -> None:
         """End the threads and close the connections; the store holds what is known by then."""
@@ -160,10 +182,7 @@ class Collector:
 
     def begin(self, scope: Scope = EVERYTHING) -> Waiter:
         """Poll what is due of the scope, and return what there is to wait for."""
-        self._reading.begin(scope)
-        with self._lock:
-            sources = self._reading.sources
-            return self._reading.in_flight.wait(lambda poll: covers(sources[poll.source], scope, poll))
+        return self._reading.begin(scope)
 
     def abandon(self, waiter: Waiter) -> None:
         """Stop waiting for what is left; no other scrape waits for it again."""
@@ -217,15 +236,22 @@ class Collector:
 
     def expose(self, form: Format) -> bytes:
         """Everything that is known now, as exposition text compressed by gzip."""
-        shown = self._reading.shown
-        with self._first_render:  # the first scrape of a format renders all targets; others of it wait for that
-            if form not in shown.formats:
-                with self._lock:
-                    shown.want(form)
-                self._show_each(self._all())
-            self._show_each(self._restored())
+        if form not in self._reading.exposed.formats:
+            self._render_first(form)
+        if self._unshown:
+            self._show_restored()
         with self._lock:
-            return self._reading.shown.expose(form, self.self_metrics.registry.collect())
+            return self._reading.exposed.expose(form, self.self_metrics.registry.collect())
+
+    def _render_first(self, form: Format) -> None:
+        """Render all targets in a format that no scrape asked for before; other scrapes of it wait for that."""
+        with self._first_render, self._configuring:
+            shown = self._reading.shown
+            if form in shown.formats:
+                return
+            with self._lock:
+                shown.want(form)
+            self._show_each(self._all())
 
     def _show_each(self, targets: Iterable[tuple[Source, Target]]) -> None:
         for source, target in targets:
@@ -241,8 +267,10 @@ class Collector:
             if not sound:
                 self._store.refuse(target)
 
-    def _restored(self) -> list[tuple[Source, Target]]:
-        return [one for one in self._all() if one[1] in self._unshown] if self._unshown else []
+    def _show_restored(self) -> None:
+        """Show the restored targets that nobody has looked at yet; whoever looks meanwhile waits for that."""
+        with self._first_render:
+            self._show_each([one for one in self._all() if one[1] in self._unshown])
 
     def _all(self) -> list[tuple[Source, Target]]:
         with self._lock:
@@ -285,10 +313,9 @@ class Collector:
     def snapshot(self) -> Snapshot:
         """What is known now, as the status page takes it."""
         if self._unshown:
-            with self._first_render:
-                self._show_each(self._restored())
+            self._show_restored()
         with self._lock:
-            shown, sources = self._reading.shown, self._reading.sources.values()
+            shown, sources = self._reading.exposed, self._reading.sources.values()
             return snapshot(sources, self._store.read, shown.standings, shown.hidden, shown.folded, self._clock())
 
     def ready(self) -> bool:
@@ -307,7 +334,7 @@ class Collector:
     @property
     def series(self) -> int:
         """How many the targets show."""
-        return self._reading.shown.total
+        return self._reading.exposed.total
 
     def _live(self) -> Iterator[Metric]:
         """The families that change from scrape to scrape."""
@@ -316,4 +343,4 @@ class Collector:
         yield gauge("ci_build_exporter_window_builds_limit", self._settings.window.builds)
         if (kept := self._store.up) is not None:
             yield gauge("ci_build_store_up", kept)
-        yield from self._reading.shown.families()
+        yield from self._reading.exposed.families()

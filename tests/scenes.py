@@ -15,6 +15,7 @@ from exporter.exposition.render import Format
 from exporter.http.fetch import RequestStats
 from exporter.http.wire import Request
 from exporter.polling.workers import InlinePool
+from exporter.reading import Lock
 from exporter.settings.settings import Settings, Source
 from exporter.simulator import Limit, Simulator, World
 from exporter.simulator.loopback import Clock, Ledger, Loopback
@@ -62,6 +63,8 @@ class Scene:
     """What happens once, while that path is asked."""
     store: Callable[[], Store] = MemoryStore
     """Opens the store, anew for each process."""
+    lock: Lock | None = None
+    """The collector's, where it is not one of its own."""
 
     def __post_init__(self) -> None:
         self.clock = Clock(START)
@@ -79,6 +82,7 @@ class Scene:
             chance=lambda: 0.0,
             workers=lambda _size: inline,
             connect=self._connect,
+            lock=self.lock,
         )
 
     def settings(self) -> Settings:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.collector import Collector
+from exporter.reading import Lock
 from exporter.settings import load
 from exporter.settings.settings import Settings
 from exporter.simulator.faults import Effect
@@ -143,9 +144,10 @@ def serving(  # noqa: PLR0913  # most of them by name, and seldom
     web: WebFile | None = None,
     limits: Limits | None = None,
     external: str = "",
+    lock: Lock | None = None,
 ) -> Iterator[Exporter]:
     """The exporter on a free port. What fails is asked again without chance."""
-    collector = Collector(settings, clock=clock, chance=lambda: 0.0)
+    collector = Collector(settings, clock=clock, chance=lambda: 0.0, lock=lock)
     listening = listen("127.0.0.1:0")
     stopping = asyncio.Event()
     at = external_url(external)

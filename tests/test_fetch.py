@@ -502,7 +502,7 @@ def test_a_bomb_is_not_unpacked(server: Server) -> None:
     server.answers["/v1/builds"] = (200, {"Content-Encoding": "gzip"}, bomb)
     error = refusal(server.url)
     assert isinstance(error, BadPayload)
-    assert str(error) == "/v1/builds answered more than 32 MiB"
+    assert str(error) == "/v1/builds answered more than 8 MiB"
 
 
 def test_an_answer_as_large_as_may_be_is_read(server: Server) -> None:

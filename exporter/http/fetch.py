@@ -21,8 +21,8 @@ from exporter.http.http_errors import RequestContext, causes, error_for_exceptio
 from exporter.http.redaction import holds_secret, redacted
 from exporter.http.wire import Answer, Request
 
-LARGEST_BODY = 32 * 1024 * 1024
-"""Bytes of a body after decompression."""
+LARGEST_BODY = 8 * 1024 * 1024
+"""Bytes of a body after decompression: 100 records of 80 KiB."""
 
 _LARGEST_ERROR_BODY = 64 * 1024
 _CHUNK = 64 * 1024

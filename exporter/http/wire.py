@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import orjson
 
 from exporter.errors import BadPayload
+from exporter.http.json_size import check_length, check_size
 
 T = TypeVar("T")
 
@@ -56,9 +57,13 @@ requests is pure.
 
 
 def decode(answer: Answer) -> object:
-    """Give the JSON of an answer; `BadPayload` says in one line what came instead, and shows nothing of the body."""
+    """The JSON of an answer.
+
+    `BadPayload` says in one line what came instead, or that it is more than any page; it shows nothing of the body.
+    """
     if not answer.body.strip():
         raise BadPayload(f"answered {answer.status} with an empty body instead of JSON")
+    check_size(answer.body)
     try:
         return orjson.loads(answer.body)
     except orjson.JSONDecodeError as error:
@@ -87,15 +92,16 @@ def _instead_of_json(answer: Answer, error: orjson.JSONDecodeError) -> str:
 
 
 def mapping(value: object, what: str) -> Mapping[str, object]:
-    """Give `value` as a JSON object; `BadPayload` names `what` it should have been."""
+    """`value` as a JSON object; `BadPayload` names `what` it should have been."""
     if isinstance(value, dict):
         return value
     raise BadPayload(f"answered {_kind(value)} instead of an object for {what}")
 
 
 def sequence(value: object, what: str) -> list[object]:
-    """Give `value` as a JSON array; `BadPayload` names `what` it should have been."""
+    """`value` as a page's JSON array; `BadPayload` names `what` it should have been, or says that it is too long."""
     if isinstance(value, list):
+        check_length(len(value))
         return value
     raise BadPayload(f"answered {_kind(value)} instead of an array for {what}")
 
@@ -106,13 +112,13 @@ def _kind(value: object) -> str:
 
 
 def inner(record: Mapping[str, object], key: str) -> Mapping[str, object]:
-    """Give the object under `key`; an empty one where there is none."""
+    """The object under `key`; an empty one where there is none."""
     value = record.get(key)
     return value if isinstance(value, dict) else {}
 
 
 def text(record: Mapping[str, object], key: str) -> str | None:
-    """Give the string under `key`, fit for a label: 250 characters at most, encodable; None where absent or empty."""
+    """The string under `key`, fit for a label: 250 characters at most, encodable; None where absent or empty."""
     value = record.get(key)
     if not isinstance(value, str) or not value:
         return None
@@ -124,7 +130,7 @@ def _encodable(value: str) -> str:
 
 
 def number(record: Mapping[str, object], key: str) -> float | None:
-    """Give the finite number under `key`; a truth value is none."""
+    """The finite number under `key`; a truth value is none."""
     return _finite(record.get(key))
 
 
@@ -139,13 +145,13 @@ def _finite(value: object) -> float | None:
 
 
 def flag(record: Mapping[str, object], key: str) -> bool | None:
-    """Give the truth value under `key`; 0, 1 and words are none."""
+    """The truth value under `key`; 0, 1 and words are none."""
     value = record.get(key)
     return value if isinstance(value, bool) else None
 
 
 def instant(value: object) -> float | None:
-    """Give a time as UTC seconds since the epoch, from ISO 8601 or from epoch seconds or milliseconds.
+    """A time as UTC seconds since the epoch, from ISO 8601 or from epoch seconds or milliseconds.
 
     A time without an offset is UTC. None where there is no time, and for one outside 1970 to 5138: a zero time of any
     kind means that nothing happened yet.
@@ -172,7 +178,7 @@ def _from_iso(value: str) -> float | None:
 
 
 def identifier(value: object, longest: int = LONGEST_LABEL) -> str | None:
-    """Give an id as a string, from a string or a natural number below 2^64; None where it can be none.
+    """An id as a string, from a string or a natural number below 2^64; None where it can be none.
 
     Too long a string is none, rather than cut to what may be another's; `.` and `..` are none, for ids go into paths.
     """

@@ -12,6 +12,8 @@ class Waiter:
 
     def __init__(self, polls: Iterable[Poll]) -> None:
         self.left = set(polls)
+        self.empty = not self.left
+        """Whether there was nothing to wait for."""
         self.done: Future[None] = Future()
         """Ends when all of them have; it never fails, and it cannot be cancelled."""
         self.done.set_running_or_notify_cancel()

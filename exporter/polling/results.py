@@ -176,9 +176,9 @@ def down(health: Health, error: Exception) -> Health:
     return replace(health, up=False, error=str(error), errors=errors)
 
 
-def after_failed_read(state: TargetState, error: Exception, times: Times) -> tuple[Polling, Health]:
-    """How a target stands after a read of it failed: what is known stays, and it is tried again later."""
-    return replace(state.polling, asked=times.later(state.polling.asked, error)), down(state.health, error)
+def after_failed_read(polling: Polling, error: Exception, times: Times) -> Polling:
+    """How a target is polled after a read of it failed: it is tried again later."""
+    return replace(polling, asked=times.later(polling.asked, error))
 
 
 # Lists

@@ -178,12 +178,16 @@ def _end(job: Job, error: BaseException | None) -> None:
 
 
 def drive(
-    reading: Reading[T], fetch: Callable[[Request], Answer], lock: AbstractContextManager[object], job: Counted
+    reading: Reading[T], fetch: Callable[[Request], Answer], turn: AbstractContextManager[object], job: Counted
 ) -> T:
-    """The result of a reading: what it asks for is fetched outside the lock, all else is done inside it."""
+    """The result of a reading: what it asks for is fetched outside of `turn`, all else is done inside it.
+
+    `turn` is a lock that workers share and nobody else takes: one of them parses at a time, since threads that compute
+    side by side only make a scrape wait.
+    """
     answer, error = None, None
     while True:
-        with lock:
+        with turn:
             try:
                 request = reading.throw(error) if error else reading.send(answer)  # type: ignore[arg-type]  # starts
             except StopIteration as end:

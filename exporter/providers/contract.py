@@ -33,7 +33,7 @@ class Rejected:
     The build was kept without the time that cannot be: `concluded_before_created`, `started_out_of_order`.
     """
     id: str
-    """The id of the build or run; empty where the record has none."""
+    """The id of the build or run; where the record has none, what tells it from the other records without one."""
 
 
 @dataclass(frozen=True, slots=True)

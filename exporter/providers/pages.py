@@ -1,8 +1,11 @@
 """Lists that come page by page, and the records in them, for all providers. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Final, TypeVar
 from urllib.parse import quote
+
+import orjson
 
 from exporter.build import Build
 from exporter.errors import BadPayload, SourceError
@@ -29,11 +32,11 @@ def page_from(records: list[object], created_key: str, build_from: BuildFrom, cu
     rejected: list[Rejected] = []
     for record in records:
         if not isinstance(record, dict):
-            rejected.append(Rejected("not_an_object", ""))
+            rejected.append(nameless("not_an_object", record, rejected))
             continue
         build_id = identifier(record.get("id"))
         if build_id is None:
-            rejected.append(Rejected("no_id", ""))
+            rejected.append(nameless("no_id", record, rejected))
             continue
         created_at = instant(record.get(created_key))
         if created_at is None:
@@ -43,6 +46,20 @@ def page_from(records: list[object], created_key: str, build_from: BuildFrom, cu
         builds.append(build)
         rejected += dropped
     return Page(tuple(builds), cursor, tuple(rejected))
+
+
+def nameless(reason: str, record: object, before: Sequence[Rejected]) -> Rejected:
+    """A record without an id, told apart by its content; `before` are those rejected on the same page.
+
+    Equal records on one page are told apart by their number, so that each is counted, and none again at the next read.
+    """
+    try:
+        content = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # nested too deeply, or cut within a character
+        content = b""
+    digest = blake2b(content, digest_size=8).hexdigest()
+    number = sum(one.reason == reason and one.id.startswith(digest) for one in before)
+    return Rejected(reason, f"{digest}-{number}")
 
 
 def in_order(

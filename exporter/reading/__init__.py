@@ -6,13 +6,13 @@ show the result.
 
 from exporter.polling.polls import Discover, PollChanges, PollList, PollTarget
 from exporter.reading.changes import read_changes
-from exporter.reading.core import Reading, ReadJob, submit
+from exporter.reading.core import Lock, Reading, ReadJob, submit
 from exporter.reading.deliveries import delivered
 from exporter.reading.lists import discover, read_list
 from exporter.reading.restore import Restored
 from exporter.reading.targets import read
 
-__all__ = ["Reading", "Restored", "delivered", "perform", "submit"]
+__all__ = ["Lock", "Reading", "Restored", "delivered", "perform", "submit"]
 
 
 def perform(reading: Reading, job: ReadJob) -> None:

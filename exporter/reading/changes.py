@@ -13,7 +13,7 @@ from exporter.polling.results import Times
 from exporter.polling.state import Source, TargetState
 from exporter.polling.workers import drive
 from exporter.providers import Changes
-from exporter.reading.core import Reading, ReadJob, submit
+from exporter.reading.core import GRAPHQL_FAILED, Reading, ReadJob, submit
 
 log = structlog.get_logger()
 
@@ -36,6 +36,7 @@ def read_changes(reading: Reading, job: ReadJob) -> None:
         waiting = waiting[size:]
     with reading.fair:
         if reading.wanted(job):
+            reading.failures.succeeded(GRAPHQL_FAILED, source.name)
             if source.state.looks.refusals:
                 log.info("GraphQL is answered again", source=source.name)
             source.state.looks = looks.after_answer(source.state.looks, begun, reading.clock())
@@ -48,7 +49,7 @@ def _look(reading: Reading, job: ReadJob, chunk: list[TargetState]) -> bool:
         since = changes.since(source, chunk, times.now)
         targets = [state.target for state in chunk]
     try:
-        shown = drive(source.provider.changes(targets, since), source.reader.connection, reading.fair, job)
+        shown = drive(source.provider.changes(targets, since), source.reader.connection, reading.turn, job)
     except SourceError as error:
         if isinstance(error, RateLimited) or error.unsent or error.reason == "unauthorized":
             raise

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -17,24 +18,29 @@ from exporter.errors import (
 from exporter.exposition.families import Words
 from exporter.exposition.self_metrics import SelfMetrics
 from exporter.exposition.series_limit import SeriesLimit, TargetView
-from exporter.history.window import History, Rules, aged
+from exporter.history.window import History, Rules, aged, recut
 from exporter.http.fetch import RequestStats
 from exporter.polling import changes, rate_limit, results, schedule
 from exporter.polling.candidates import candidates, covers
-from exporter.polling.in_flight import InFlight
+from exporter.polling.in_flight import InFlight, Waiter
 from exporter.polling.polls import EVERYTHING, Asked, Discover, Poll, PollChanges, PollList, PollTarget, Scope
 from exporter.polling.rate_limit import TokenBucket
-from exporter.polling.results import Line, Times
+from exporter.polling.results import Times
 from exporter.polling.schedule import Candidate
 from exporter.polling.state import Budget, Health, Source, TargetState, digest
 from exporter.polling.workers import FairLock
 from exporter.providers import Rejected
 from exporter.reading import progress
+from exporter.reading.failure_log import FailureLog
 from exporter.store.contract import Change, Store
 
 log = structlog.get_logger()
 
 TOO_MANY = "429"
+GRAPHQL_FAILED = "GraphQL failed, so each project is asked by itself"
+
+Lock = AbstractContextManager[object]
+"""A thread that holds it may take it again."""
 
 
 class ReadJob:
@@ -73,28 +79,41 @@ class Reading:
     store: Store
     self_metrics: SelfMetrics
     clock: Callable[[], float]
-    lock: threading.RLock
+    lock: Lock
     times: Callable[[], Times]
     """The moment, and the configured pauses."""
     perform: Callable[["Reading", ReadJob], None]
     """Makes the poll of a job, and commits and shows what it brings."""
     rules: Rules = field(default_factory=Rules)
     shown: SeriesLimit = field(init=False)
+    """What is shown; after a reload it fills target by target."""
+    exposed_meanwhile: SeriesLimit | None = None
+    """What scrapes get until then: all as it was at the reload."""
     sources: dict[str, Source] = field(default_factory=dict)
     in_flight: InFlight = field(default_factory=InFlight)
     closed: bool = False
+    failures: FailureLog = field(default_factory=FailureLog)
+    by_old_rules: set[Target] = field(default_factory=set)
+    """Targets whose history was cut by other rules; the next change of it cuts it anew first."""
     rounds: int = 0
     """How many scrapes began jobs."""
+    turn: threading.RLock = field(default_factory=threading.RLock)
+    """Held by the worker that parses: never while `lock` is held, so that nothing else waits for it."""
     fair: FairLock = field(init=False)
     """The lock, for workers."""
 
     def __post_init__(self) -> None:
         self.fair = FairLock(self.lock)
 
+    @property
+    def exposed(self) -> SeriesLimit:
+        """What scrapes get."""
+        return self.exposed_meanwhile or self.shown
+
     # What is due
 
-    def begin(self, scope: Scope = EVERYTHING) -> None:
-        """Poll what is due of the scope."""
+    def begin(self, scope: Scope = EVERYTHING) -> Waiter:
+        """Poll what is due of the scope, and return what there is to wait for."""
         with self.lock:
             now = self.clock()
             self.rounds += 1
@@ -109,9 +128,12 @@ class Reading:
             changing += [(self.sources[target.source], target) for target in self.shown.outdated()]
             budgets = {id(source.budget): source.budget for source in self.sources.values()}
             jobs = [job for budget in budgets.values() for job in self.due(budget, scope)]
+            # Before the jobs run: what ends at once was waited for all the same.
+            waiter = self.in_flight.wait(lambda poll: covers(self.sources[poll.source], scope, poll))
         for source, target in changing:
             self.commit(source, target, partial(aged, rules=self.rules, now=now), show=True)
         submit(jobs)
+        return waiter
 
     def due(self, budget: Budget, scope: Scope) -> list[ReadJob]:
         """Jobs for what is due of the sources that share a budget. The caller holds the lock, and submits them."""
@@ -149,19 +171,16 @@ class Reading:
         try:
             self.perform(self, job)
         except Exception as error:  # noqa: BLE001  # the boundary of a poll
-            with self.fair:
-                if self.wanted(job):
-                    self._failed(job, error)
-                    if isinstance(error, RateLimited):
-                        self._rest(job.source, error)
+            self._failed(job, error)
 
     def done(self, job: ReadJob) -> None:
         """Settle what the job cost; its poll may be made again."""
         with self.fair:
             self.self_metrics.version += 1
-            if self.in_flight.end(job.poll, job) and isinstance(job.error, Exception):
-                self._failed(job, Unreachable(str(job.error)))
+            was_current = self.in_flight.end(job.poll, job) and self.sources.get(job.source.name) is job.source
             job.source.budget.update(partial(schedule.settled, requests=job.requests, free=job.free))
+        if was_current and isinstance(job.error, Exception):
+            self._book_failure(job, Unreachable(str(job.error)))
         self.keep_progress(job.source, every=progress.EVERY)
 
     def keep_progress(self, source: Source, every: float = 0.0) -> None:
@@ -181,30 +200,51 @@ class Reading:
         return not job.ended and not self.closed and self.sources.get(job.source.name) is job.source
 
     def _failed(self, job: ReadJob, error: Exception) -> None:
+        """Book that a poll failed, unless its answer is of no use any more."""
+        with self.fair:
+            if not self.wanted(job):
+                return
+            if isinstance(error, RateLimited):
+                self._rest(job.source, error)
+        self._book_failure(job, error)
+
+    def _book_failure(self, job: ReadJob, error: Exception) -> None:
+        """Note the failure, and show each target that it concerns; others have their turn between two of them."""
+        source = job.source
+        with self.fair:
+            concerned = self._note_failure(job, error)
+        for state in concerned:
+            with self.fair:
+                if source.targets.get(state.target) is state and self.sources.get(source.name) is source:
+                    self.show_health(source, state, results.down(state.health, error))
+
+    def _note_failure(self, job: ReadJob, error: Exception) -> list[TargetState]:
+        """How polling goes on after a failure; returns the targets that it concerns."""
         source, times = job.source, self.times()
         if not isinstance(error, Forbidden) or source.state.answered is None:  # a right to this target may be missing
             source.state.note(job.round, answered=isinstance(error, RateLimited | NotFound))
         match job.poll:
             case PollTarget(target):
                 state = source.targets.get(target)
-                if state is not None:
-                    log_failure("read failed", target.address, error)
-                    state.polling, health = results.after_failed_read(state, error, times)
-                    self.show_health(source, state, health)
+                if state is None:
+                    return []
+                self.failures.failed("read failed", target.address, error, times.now)
+                state.polling = results.after_failed_read(state.polling, error, times)
+                return [state]
             case PollList(_, name):
-                log_failure("list failed", f"{source.name}/{name}", error)
+                self.failures.failed("list failed", f"{source.name}/{name}", error, times.now)
                 source.state.lists[name] = times.later(source.state.lists.get(name, Asked()), error)
-                for state in list(source.listed(name)):
-                    self.show_health(source, state, results.down(state.health, error))
+                return list(source.listed(name))
             case PollChanges():
-                if not source.state.looks.asked.failures:
-                    log_failure("GraphQL failed, so each project is asked by itself", source.name, error)
+                self.failures.failed(GRAPHQL_FAILED, source.name, error, times.now)
                 changes.apart(source, times, refused=False)
                 looks = source.state.looks
                 source.state.looks = replace(looks, asked=times.later(looks.asked, error))
+                return []
             case Discover():
-                log_failure("discovery failed", source.name, error)
+                self.failures.failed("discovery failed", source.name, error, times.now)
                 source.state.discovery = results.after_failed_discovery(source.state.discovery, error, times)
+                return []
 
     def note_rejected(self, source: Source, target: Target, rejected: Iterable[Rejected]) -> None:
         """Count records that cannot be used, each once. The caller holds the lock."""
@@ -217,12 +257,16 @@ class Reading:
 
     def committed(self, source: Source, target: Target, change: Change) -> History:
         """Commit a change, unless the source is read by other settings by now, or the target is gone."""
+        now = self.clock()
 
         def unless_late(history: History) -> History:
-            late = self.sources.get(source.name) is not source or target not in source.targets
-            return history if late else change(history)
+            if self.sources.get(source.name) is not source or target not in source.targets:
+                return history
+            return change(recut(history, self.rules, now) if target in self.by_old_rules else history)
 
-        return self.store.update(target, unless_late)
+        after = self.store.update(target, unless_late)
+        self.by_old_rules.discard(target)
+        return after
 
     def forget(self, source: Source, gone: Iterable[Target]) -> None:
         """Keep nothing of targets that are gone, unless they are there again."""
@@ -255,6 +299,8 @@ class Reading:
     def show(self, source: Source, state: TargetState, health: Health, history: History | None, *, anew: bool) -> None:
         """Show the target as it is now: all of it where it changed, else when it was refreshed."""
         before, state.health = state.health, health
+        if health.up and before.up is not True:
+            self.failures.succeeded("read failed", state.target.address)
         if before.up is False and health.up:
             log.info("read again", target=state.target.address)
         if anew or before.up is not health.up:
@@ -318,20 +364,3 @@ def submit(jobs: list[ReadJob]) -> None:
     begun, jobs[:] = list(jobs), []
     for job in begun:
         job.source.reader.workers.submit(job)
-
-
-def log_failure(what: str, which: str, error: Exception) -> None:
-    """Log why something could not be read; a 429 is logged by the rest that it begins."""
-    if isinstance(error, RateLimited):
-        return
-    reason = getattr(error, "reason", None)
-    if reason is not None:
-        log.warning(what, of=which, reason=reason, error=str(error))
-    else:
-        log.error(what, of=which, reason="unexpected", exc_info=error)
-
-
-def log_lines(lines: Iterable[Line]) -> None:
-    """Write lines to the log."""
-    for line in lines:
-        getattr(log, line.level)(line.event, **line.fields)

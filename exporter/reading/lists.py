@@ -17,7 +17,7 @@ from exporter.polling.polls import Asked, PollList
 from exporter.polling.state import Polling, Source, TargetState
 from exporter.polling.workers import drive
 from exporter.providers import BuildStatus
-from exporter.reading.core import Reading, ReadJob, log_lines, submit
+from exporter.reading.core import Reading, ReadJob, submit
 from exporter.store.contract import Change
 
 log = structlog.get_logger()
@@ -26,11 +26,12 @@ log = structlog.get_logger()
 def read_list(reading: Reading, job: ReadJob, name: str) -> None:
     """Poll a list, and book what it shows of each of its targets."""
     source, now = job.source, reading.clock()
-    statuses = drive(source.provider.statuses(name), source.reader.connection, reading.fair, job)
+    statuses = drive(source.provider.statuses(name), source.reader.connection, reading.turn, job)
     with reading.fair:
         if not reading.wanted(job):
             return
         source.state.lists[name] = Asked(now)
+        reading.failures.succeeded("list failed", f"{source.name}/{name}")
         source.state.note(job.round, answered=True)
         absent = [target for target in source.targets if source.provider.list_of(target) == name]
         absent = [target for target in absent if target not in statuses]
@@ -71,15 +72,16 @@ def discover(reading: Reading, job: ReadJob) -> None:
         listed = _listed_lately(reading, source)
 
     def tell(statuses: Mapping[Target, BuildStatus | None]) -> None:
-        """Take in targets as they are found; called under the lock, while discovery goes on."""
-        if reading.wanted(job):
-            found_jobs.extend(_found(reading, job, statuses, asked_at))
+        """Take in targets as they are found, while discovery goes on."""
+        with reading.fair:
+            if reading.wanted(job):
+                found_jobs.extend(_found(reading, job, statuses, asked_at))
 
     def fetch(request: Request) -> Answer:
         submit(found_jobs)
         return source.reader.connection(request)
 
-    found = drive(source.provider.discover(listed, tell), fetch, reading.fair, job)
+    found = drive(source.provider.discover(listed, tell), fetch, reading.turn, job)
     submit(found_jobs)
     with reading.fair:
         if not reading.wanted(job):
@@ -88,7 +90,8 @@ def discover(reading: Reading, job: ReadJob) -> None:
         aliases = source.state.aliases
         before, found_targets = source.state.discovery, [aliases.get(target, target) for target in found.targets]
         after, lines = results.after_discovery(before, found, job.requests, source.name, times)
-        log_lines(lines)
+        reading.failures.recurring(lines, reading.clock())
+        reading.failures.succeeded("discovery failed", source.name)
         source.state.webhook.discover_at = results.discover_at(source, asked_at)
         source.state.discovery = after
         if after.succeeded is not None:

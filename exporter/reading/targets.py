@@ -37,7 +37,7 @@ def read(reading: Reading, job: ReadJob, target: Target) -> None:
     target = state.target
     before = reading.store.read(target)
     walking = plan.reading(source.provider, target, before, reading.rules)
-    walked = drive(walking, source.reader.connection, reading.fair, job)
+    walked = drive(walking, source.reader.connection, reading.turn, job)
     if not reading.wanted(job) or source.targets.get(target) is not state:
         return
     skew, change = plan.skew, partial(applied, walked, rules=reading.rules, now=now)
@@ -63,7 +63,7 @@ def _settled(reading: Reading, job: ReadJob, source: Source, state: TargetState)
     """
     now, written = reading.clock(), state.target
     try:
-        about = drive(source.provider.about(written), source.reader.connection, reading.fair, job)
+        about = drive(source.provider.about(written), source.reader.connection, reading.turn, job)
     except (Unauthorized, Unreachable, RateLimited):
         raise
     except SourceError:

@@ -50,19 +50,22 @@ register_url_convertor("any", AnyText())
 
 
 async def settle(collector: Collector, seconds: float, stopping: asyncio.Event, scope: Scope = EVERYTHING) -> None:
-    """Poll what is due and wait for it, and for what discovery finds by it, at most until the server stops."""
+    """Poll what is due and wait for it, and for what discovery finds by it, at most until the server stops.
+
+    The collector's lock is taken in another thread: nothing that holds it keeps the event loop from a health check.
+    """
     deadline = time.monotonic() + seconds
     for _ in range(3):
-        asked = collector.begin(scope)
+        asked = await run_in_threadpool(collector.begin, scope)
         left = deadline - time.monotonic()
-        if asked.done.done() or left <= 0:
+        if asked.empty or left <= 0:
             break
         stop = asyncio.ensure_future(stopping.wait())
         done = asyncio.ensure_future(asyncio.wrap_future(asked.done))
         await asyncio.wait((done, stop), timeout=left, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         if not asked.done.done():
-            collector.abandon(asked)
+            await run_in_threadpool(collector.abandon, asked)
             break
 
 
@@ -181,7 +184,7 @@ class Endpoints:
 
     async def ready(self, _request: Request) -> Response:
         """Whether everything was tried once."""
-        if self._collector.ready():
+        if await run_in_threadpool(self._collector.ready):
             return PlainTextResponse("ci-build-exporter is ready.\n")
         return PlainTextResponse("the first read is not done yet\n", 503)
 

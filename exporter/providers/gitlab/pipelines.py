@@ -10,6 +10,7 @@ from exporter.build import Outcome, Run
 from exporter.http.wire import flag, identifier, inner, instant, text
 from exporter.providers.contract import Page, Rejected
 from exporter.providers.gitlab.outcomes import OUTCOMES
+from exporter.providers.pages import nameless
 
 REQUESTS: Final = frozenset({"merge_request_event", "external_pull_request_event"})
 """The `source`s of pipelines whose ref is no branch of the project, whatever it is called."""
@@ -64,11 +65,12 @@ def page_of_runs(records: list[object], cursor: str | None = None) -> Page:
     rejected: list[Rejected] = []
     for record in records:
         if not isinstance(record, dict):
-            rejected.append(Rejected("not_an_object", ""))
+            rejected.append(nameless("not_an_object", record, rejected))
             continue
         run_id, created_at = identifier(record.get("id")), instant(record.get("created_at"))
         if run_id is None or created_at is None:
-            rejected.append(Rejected("no_created_at", run_id) if run_id is not None else Rejected("no_id", ""))
+            without = nameless("no_id", record, rejected) if run_id is None else Rejected("no_created_at", run_id)
+            rejected.append(without)
             continue
         run = run_from(record, run_id, created_at)
         if run is None:
