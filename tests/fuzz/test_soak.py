@@ -101,7 +101,7 @@ def exporter(simulator: Simulator, clock: Clock, before: tuple[Before, ...] = ()
         {"name": "nf", "provider": "northflank"} | known,
         {"name": "gl", "provider": "gitlab", "groups": ["group-0"]} | known,
     ]
-    settings = Settings.model_validate({"sources": sources, "metrics": {"branches": ["*"]}})
+    settings = Settings.model_validate({"sources": sources})
     pool = InlinePool()
     connect = connecting(simulator, clock, Ledger(), before)
     return Collector(settings, clock=clock, chance=lambda: 0.5, workers=lambda _size: pool, connect=connect)
