@@ -30,6 +30,7 @@ from exporter.polling.state import (
     Connect,
     Source,
     SourceReader,
+    SourceState,
     budget_of,
     connect,
     digest,
@@ -99,8 +100,9 @@ class Collector:
                 for source in settings.sources
                 if source.name not in before
             }
+            self._drop(settings)
             with self._lock:
-                self._replace_sources(settings, restored)
+                self._replace_sources(settings, restored, shown=self._reading.shown if before else None)
                 for name, kept in restored.items():  # shown when somebody looks: it takes longer than all the rest
                     restore.take_over(self._reading, kept)
                     self._unshown.update(self._reading.sources[name].targets)
@@ -110,7 +112,8 @@ class Collector:
             with self._lock:
                 self._reading.exposed_meanwhile = None
 
-    def _replace_sources(self, settings: Settings, restored: Mapping[str, Restored]) -> None:
+    def _replace_sources(self, settings: Settings, restored: Mapping[str, Restored], shown: SeriesLimit | None) -> None:
+        """The sources by other settings. `shown` is what scrapes got until now; None: this is the start."""
         before, rules = self._reading.sources, rules_of(settings)
         self.self_metrics.version += 1
         budgets, now = self._budgets, self._clock()
@@ -123,13 +126,14 @@ class Collector:
         for source in settings.sources:
             budget = budget_of(source, self._budgets, budgets, now)
             new = restored.get(source.name)
-            state = new.state if new else state_after_reload(source, before[source.name])
-            if new and not before:
+            old = before.get(source.name)
+            state = new.state if new else state_after_reload(source, old) if old else SourceState()
+            if new and shown is None:
                 new.refill(budget)
             sources[source.name] = Source(self._reader(source), state, budget)
         self._reading.sources = sources  # nothing is committed of the old ones from now on
-        shown = self._reading.shown if before else None
-        self._drop(before, sources)
+        for old in before.values():
+            old.reader.close()
         if recuts:
             known = (target for name, source in sources.items() if name not in restored for target in source.targets)
             self._reading.by_old_rules.update(known)
@@ -139,15 +143,26 @@ class Collector:
             rules, frozenset(metrics.drop), metrics.max_series, shown.formats if shown else (), shown
         )
 
-    def _drop(self, before: Mapping[str, Source], sources: Mapping[str, Source]) -> None:
-        """Forget what is no longer configured, and let the old readers end."""
-        for old in before.values():
-            kept = sources.get(old.name)
-            if kept is None or kept.targets is not old.targets:
-                for target in old.targets:
-                    self._store.forget(target)
+    def _drop(self, settings: Settings) -> None:
+        """Keep nothing of sources that are no longer configured, or are another server by now."""
+        with self._lock:
+            sources = self._reading.sources
+            kept = {
+                source.name: sources[source.name]
+                for source in settings.sources
+                if source.name in sources
+                and state_after_reload(source, sources[source.name]).targets is sources[source.name].targets
+            }
+            dropped = [source for name, source in sources.items() if name not in kept]
+            self._reading.in_flight.clear()
+            self._reading.sources = kept  # nothing is committed of the others from now on
+            for source in dropped:
+                source.reader.close()
+                for target in source.targets:
                     self._reading.shown.forget(target)
-            old.reader.close()
+        for source in dropped:
+            for target in source.targets:
+                self._store.forget(target)
 
     def _reader(self, source: SourceSettings) -> SourceReader:
         refresh = self._settings.refresh
