@@ -257,8 +257,6 @@ def test_the_pictures_are_small(browser: Browser, exporter: Exporter, tmp_path: 
     for name, path, conditions in pictures:
         for page in opened(browser, exporter.url, **conditions):
             page.goto(path)
-            if conditions.get("viewport") == PHONE:
-                page.locator("#count").evaluate("count => count.scrollIntoView()")
             page.screenshot(path=folder / name, animations="disabled")
         assert (folder / name).stat().st_size < PICTURE_LIMIT
 
