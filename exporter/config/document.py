@@ -24,6 +24,8 @@ _NUMBERS = {_TAG + "int", _TAG + "float"}
 _TEXTS = {_TAG + kind for kind in ("str", "timestamp", "merge", "value")}
 _PLAIN = {*_NUMBERS, *_TEXTS, _TAG + "bool", _TAG + "null", _TAG + "map", _TAG + "seq"}
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_BARE_STAR = re.compile(r"(?:^|[\[,:{\s-])\*(?=[\s,\]}]|$)")
+"""A `*` that stands for everything and is not in quotes: to YAML it begins an alias."""
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
@@ -127,6 +129,8 @@ def _syntax(error: Exception, text: str, name: str) -> str:
     content = lines[mark.line] if mark.line < len(lines) else ""
     if "\t" in content[: len(content) - len(content.lstrip())]:
         return f"{name}:{mark.line + 1}: begins with a tab; YAML wants spaces"
+    if _BARE_STAR.search(content):
+        return f'{name}:{mark.line + 1}: is not YAML: a text that begins with * needs quotes, e.g. "*"'
     # What the loader quotes may be part of a token.
     problem = re.sub(r" ?(['\"]).*\1", "", getattr(error, "problem", None) or "it cannot be read")
     return f"{name}:{mark.line + 1}: is not YAML: {problem}"

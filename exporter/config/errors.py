@@ -73,6 +73,11 @@ class Form:
             return unknown("provider", str(context["tag"]), self.providers)
         if kind in {"string_type", "name_type"} and node is not None and document.reads_as(node):
             return f"reads as {document.reads_as(node)} here; write it in quotes: {shown(str(node.value))}"
+        if kind in {"model_type", "dict_type", "model_attributes_type"} and isinstance(node, yaml.ScalarNode):
+            *_, section, place = (None, *error["loc"])
+            if section == "projects" and isinstance(place, int) and node.value:
+                first = keys(self.known_at((*error["loc"], "")))[0]
+                return f"wants keys with values beneath it, e.g. {{{first}: {shown(str(node.value), quote='')}}}"
         if kind == "tuple_type" and isinstance(node, yaml.ScalarNode):
             return f"wants a list, e.g. [{shown(str(node.value), quote='')}]"
         plain = {
