@@ -263,6 +263,19 @@ def test_a_server_that_answers_for_fewer_projects_is_asked_for_fewer() -> None:
     assert _warnings(logs) == ["GraphQL does not answer for so many projects: fewer are asked for"]
 
 
+def test_a_few_projects_for_which_a_server_fails_once_are_polled_by_themselves_until_the_next_look() -> None:
+    projects = Projects(tuple(shop(n) for n in range(60)) + tuple(_other(n) for n in range(45)))
+    projects.scrapes(60)
+
+    def second() -> None:
+        projects.scene.hooks[LOOK] = lambda: projects.scene.simulator.faults.add(LOOK, faults.instead(500), times=1)
+
+    projects.scene.hooks[LOOK] = second
+    with capture_logs() as logs:
+        assert projects.scrapes(600)[0] == 2 * 40
+    assert _warnings(logs) == []
+
+
 @pytest.mark.parametrize(
     "effect",
     [faults.server_error(503), faults.instead(200, b"{}"), faults.html(), faults.instead(200, b'{"errors": [{}]}')],

@@ -88,8 +88,17 @@ def after_refusal(looks: Looks, error: SourceError, asked_for: int, now: float) 
 
     No more where the server has no such request, or half as many would be too few.
     """
-    for_good = isinstance(error, NotFound | Forbidden)
-    if not for_good and asked_for // 2 >= SMALLEST:
+    if _may_halve(error) and asked_for // 2 >= SMALLEST:
         return replace(looks, size=asked_for // 2, grows_at=now + GROWS_AFTER)
-    pause = LATEST_RETRY if for_good else min(LATEST_RETRY, SOONEST_RETRY * 2.0 ** min(looks.refusals, 16))
+    pause = LATEST_RETRY if not _may_halve(error) else min(LATEST_RETRY, SOONEST_RETRY * 2.0 ** min(looks.refusals, 16))
     return replace(looks, size=LARGEST, refusals=looks.refusals + 1, retry_at=now + pause)
+
+
+def one_off(error: SourceError, asked_for: int) -> bool:
+    """Whether a server that has just answered for others may have failed by chance, or because of one of a few."""
+    return _may_halve(error) and asked_for // 2 < SMALLEST
+
+
+def _may_halve(error: SourceError) -> bool:
+    """Whether the server may answer for fewer targets: it has such a request, and the token may make it."""
+    return not isinstance(error, NotFound | Forbidden)

@@ -23,17 +23,18 @@ def read_changes(reading: Reading, job: ReadJob) -> None:
     source, begun = job.source, reading.clock()
     with reading.fair:
         waiting = looked_at(source, begun)
+    others = False
     while waiting and reading.clock() - begun < looks.LONGEST_JOB:
         with reading.fair:
             if not reading.wanted(job):
                 return
             size = source.state.looks.size_at(reading.clock())
         chunk = waiting[:size]
-        if not _look(reading, job, chunk):
+        if not _look(reading, job, chunk, others=others):
             if source.state.looks.retry_at > begun:
                 return
             continue  # by half as many
-        waiting = waiting[size:]
+        waiting, others = waiting[size:], True
     with reading.fair:
         if reading.wanted(job):
             reading.failures.succeeded(GRAPHQL_FAILED, source.name)
@@ -42,8 +43,11 @@ def read_changes(reading: Reading, job: ReadJob) -> None:
             source.state.looks = looks.after_answer(source.state.looks, begun, reading.clock())
 
 
-def _look(reading: Reading, job: ReadJob, chunk: list[TargetState]) -> bool:
-    """Look at these targets. Returns False where the server did not answer for so many."""
+def _look(reading: Reading, job: ReadJob, chunk: list[TargetState], *, others: bool) -> bool:
+    """Look at these targets. Returns False where the server did not answer for so many.
+
+    `others`: it has answered for others just before; then a few for which it does not are left to be polled themselves.
+    """
     source, times = job.source, reading.times()
     with reading.fair:
         since = changes.since(source, chunk, times.now)
@@ -56,6 +60,10 @@ def _look(reading: Reading, job: ReadJob, chunk: list[TargetState]) -> bool:
         with reading.fair:
             if reading.wanted(job):
                 source.state.note(job.round, answered=error.status is not None)
+                if others and looks.one_off(error, len(chunk)):
+                    for state in chunk:
+                        state.polling = changes.after_absence(state.polling)
+                    return True
                 _refused(source, error, len(chunk), replace(times, now=reading.clock()))
         return False
     with reading.fair:
