@@ -401,6 +401,16 @@ def test_prometheus_and_the_exporter_take_the_web_configuration(certificates: Pa
 # Dependencies
 
 
+def test_each_fault_of_the_table_has_a_test_that_makes_it_happen() -> None:
+    rows = re.findall(
+        r"^\| (?!what happens).* \| `([^`]*)` \|$", (ROOT / "docs" / "reliability.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) > 20
+    for row in rows:
+        file, _, name = row.partition("::")
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(), row
+
+
 def test_the_table_of_dependencies_is_that_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     rows = table("docs/dependencies.md", "Dependencies", "package")

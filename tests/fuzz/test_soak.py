@@ -46,7 +46,7 @@ EFFECTS: tuple[Callable[[Random], Effect], ...] = (
     lambda _: faults.malformed(),
     lambda _: faults.unauthorized(),
     lambda _: faults.too_many(),
-    lambda dice: faults.too_many({"retry-after": str(dice.choice((0, 1, 30, 100_000)))}),
+    lambda dice: faults.too_many({"retry-after": str(dice.choice((0, 1, 30, 900)))}),
     lambda _: faults.too_many({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}),
     lambda _: faults.headers({"ratelimit-remaining": "0", "x-ratelimit-remaining": "0"}),
     lambda _: faults.headers({"ratelimit-limit": "1", "x-ratelimit-limit": "-5", "ratelimit-reset": "never"}),
