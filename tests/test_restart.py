@@ -3,7 +3,7 @@
 import gzip
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -300,25 +300,16 @@ class Unlocked(SqliteStore):
         yield from super().load(source)
 
     def update(self, target: Target, change: Change) -> History:
-        if not self._together:
-            self._check()
+        self._check()
         return super().update(target, change)
 
     def forget(self, target: Target) -> None:
-        if not self._together:
-            self._check()
+        self._check()
         super().forget(target)
 
     def keep_progress(self, source: str, progress: bytes) -> None:
         self._check()
         super().keep_progress(source, progress)
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        self._check()
-        with super().together():
-            yield
-        self._check()
 
 
 def test_nothing_is_stored_under_the_lock_for_which_scrapes_wait(path: Path) -> None:

@@ -128,8 +128,7 @@ def test_other_settings_at_a_reload_keep_what_is_in_memory(path: Path) -> None:
     with opened(path) as store:
         keep(store, "a")
         store.use({"nf": "two"})
-        with store.together():
-            store.update(WEB, lambda history: read_again(history, build("b", at=1)))
+        store.update(WEB, lambda history: read_again(history, build("b", at=1)))
         assert set(store.read(WEB).rows) == {"a", "b"}
     assert sorted(query(path, "SELECT fingerprint FROM history")) == [("one",), ("two",)]
 
@@ -216,7 +215,7 @@ def test_a_file_that_is_no_database_is_left_alone(path: Path, content: bytes) ->
 
 
 def filled(path: Path) -> None:
-    with opened(path) as store, store.together():
+    with opened(path) as store:
         for number in range(200):
             keep(
                 store,

@@ -89,16 +89,6 @@ def test_what_was_forgotten_is_gone_and_can_begin_anew(store: Store) -> None:
     assert set(store.read(WEB).rows) == {"b"}
 
 
-def test_changes_that_are_made_together_can_be_read_at_once(store: Store) -> None:
-    with store.together():
-        store.update(WEB, keeping(read(build("a"))))
-        assert set(store.read(WEB).rows) == {"a"}
-        store.update(API, keeping(read(build("b"))))
-        store.forget(WEB)
-    assert store.read(WEB) == History()
-    assert [target for target, _history in store.load("nf")] == [API]
-
-
 def test_what_is_refused_is_not_kept(store: Store) -> None:
     store.update(API, keeping(read(build("a"))))
     store.refuse(WEB)

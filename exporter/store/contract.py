@@ -1,11 +1,10 @@
 """What keeps histories, and the rules that every store follows.
 
 A store is read from memory, so `read` never waits for a disk or a network. All other calls may wait: nobody makes them
-under the collector's lock, but within `together`.
+under the collector's lock.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from exporter.build import Target
@@ -33,9 +32,6 @@ class Store(Protocol):
 
     def update(self, target: Target, change: Change) -> History:
         """Commit what `change` makes of the newest history, and return it."""
-
-    def together(self) -> AbstractContextManager[object]:
-        """Commit all changes within it at its end; it begins when no other is under way, and within it none waits."""
 
     def forget(self, target: Target) -> None:
         """Keep nothing of a target any more."""

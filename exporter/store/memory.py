@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
 from weakref import ref
 
 from exporter.build import Target
@@ -80,10 +79,6 @@ class MemoryStore:
 
     def use(self, fingerprints: Mapping[str, str]) -> None:
         """Nothing was kept under other settings."""
-
-    def together(self) -> AbstractContextManager[object]:
-        """No other change is made meanwhile."""
-        return self._lock
 
     def refuse(self, target: Target) -> None:
         """Everything in it was made by this process."""

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,7 +44,6 @@ class SqliteStore:
         """Targets whose newest record, or that there is none any more, is not in the file."""
         self._refused: set[Target] = set()
         """Targets whose record in the file cannot be read, and is left alone."""
-        self._together = False
         self._retry_at = 0.0
         self._file: StateFile | None = None
         self._up = True
@@ -116,17 +114,6 @@ class SqliteStore:
                 self._memory.put(target, history, record)
             return history
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Commit all changes within it at its end."""
-        with self._lock:
-            self._together = True
-            try:
-                yield
-            finally:
-                self._together = False
-                self._write_all()
-
     def forget(self, target: Target) -> None:
         """Keep nothing of a target any more."""
         with self._lock:
@@ -170,8 +157,7 @@ class SqliteStore:
         if target in self._refused or self._file is None:
             return
         self._unwritten.add(target)
-        if not self._together:
-            self._write_all({target: record})
+        self._write_all({target: record})
 
     def _write_all(self, newest: dict[Target, bytes | None] | None = None) -> None:
         """Write what is not in the file, in one transaction. `newest`: records that are not in memory yet."""
