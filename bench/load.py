@@ -1,7 +1,7 @@
 """Who builds what, and when: the worlds of the measurements, each a function of its arguments."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import log
 from random import Random
@@ -66,6 +66,68 @@ def _cluster_builds(per_hour: float, hours: float, dice: Random) -> Iterator[flo
             yield from (at + dice.uniform(0, CLUSTER_SPREAD) for _ in range(CLUSTER))
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many projects a Northflank has, and how many services and jobs each of them."""
+
+    projects: int
+    services: int
+    jobs: int
+
+
+def northflank(  # noqa: PLR0913  # how large, how busy, for how long; the rest has a default
+    size: Size,
+    *,
+    per_hour: float,
+    hours: float,
+    seed: int,
+    before: tuple[float, float] = (0.0, 0.0),
+    cluster: int = CLUSTER,
+) -> World:
+    """A Northflank whose builds come in clusters as those of `clustered` do, with `per_hour` in the past week too.
+
+    `before`: builds an hour before the load changes (also in the past week), and the hours after which it does.
+    """
+    dice = Random(f"northflank/{seed}")
+    names = [
+        (kind, f"{kind}-{project}-{n}", project)
+        for project in range(size.projects)
+        for kind, number in (("service", size.services), ("job", size.jobs))
+        for n in range(number)
+    ]
+    dice.shuffle(names)
+    bounds = list(accumulate(zipf(len(names))))
+    slots: dict[str, dict[int, Extra]] = {name: {} for _kind, name, _project in names}
+    early, change = before if before[1] else (per_hour, 0.0)
+    periods = ((-7 * DAY, change * HOUR, early), (change * HOUR, hours * HOUR, per_hour))
+    for begin, end, rate in periods:
+        for at in _clusters(rate, cluster, begin, end, dice):
+            _kind, name, _project = names[min(_place(bounds, dice.random()), len(names) - 1)]
+            slot = int(at // SLOT)
+            while slot in slots[name]:
+                slot += 1
+            run = max(1.0, dice.lognormvariate(log(180.0), SIGMA))
+            slots[name][slot] = Extra(float(slot * SLOT), run, succeeds=dice.random() >= FAILING)
+
+    def of(project: int, kind: str, type_: str) -> tuple[Entity, ...]:
+        mine = sorted(name for of_kind, name, of_project in names if (of_kind, of_project) == (kind, project))
+        return tuple(Entity(name, f"project-{project}", kind, type_, _scripted(slots[name])) for name in mine)
+
+    return World(
+        tuple(
+            NorthflankProject(f"project-{n}", f"project-{n}", of(n, "service", "combined"), of(n, "job", "manual"))
+            for n in range(size.projects)
+        )
+    )
+
+
+def _clusters(per_hour: float, size: int, begin: float, end: float, dice: Random) -> Iterator[float]:
+    """When builds begin: clusters at random moments, as many as the rate gives on average."""
+    at = begin
+    while per_hour and (at := at + dice.expovariate(per_hour / size / HOUR)) < end - CLUSTER_SPREAD:
+        yield from (at + dice.uniform(0, CLUSTER_SPREAD) for _ in range(size))
+
+
 def _place(bounds: list[float], throw: float) -> int:
     return next((place for place, bound in enumerate(bounds) if throw < bound), len(bounds))
 
@@ -84,13 +146,16 @@ def _scripted(slots: dict[int, Extra]) -> Habits:
     return Habits(0.0, flaky=0.0, extras=tuple(slots[slot] for slot in sorted(slots)))
 
 
-def pipelines(*, projects: int, per_hour: float, hours: float) -> World:
-    """GitLab projects of one group with `per_hour` pipelines among them, `hours` after the start none any more."""
+def pipelines(*, projects: int, per_hour: float, hours: float, seed: int = 1) -> World:
+    """GitLab projects of one group with `per_hour` pipelines among them, `hours` after the start none any more.
+
+    The seed is part of the paths, from which follows what each project builds.
+    """
     return World(
         gitlab=tuple(
             GitLabProject(
                 id=1001 + n,
-                path=f"bench/app-{n}",
+                path=f"bench/app-{n}" if seed == 1 else f"bench/app-{seed}-{n}",
                 index=n,
                 steps=STEPS,
                 habits=Habits(per_hour * share, until=hours * HOUR),

@@ -99,7 +99,7 @@ def simulate(case: Case, hours: float) -> Seen:
         collector.collect()
         reader = Ours(collector, watch, count)
         if case.webhooks:
-            happened = sorted(_deliveries(scene, collector, course), key=itemgetter(0))
+            happened = sorted(deliveries(scene, collector, course), key=itemgetter(0))
             dice = Random("lost")
             events = [event for event in happened if dice.random() >= case.lost]
         reader.scrape(START)
@@ -123,7 +123,7 @@ def _spending(scene: Scene, per_hour: float, course: Hours) -> Iterator[Event]:
     return ((START + n * pause, spend) for n in range(int((course.total + 2) * per_hour)))
 
 
-def _deliveries(scene: Scene, collector: Collector, course: Hours) -> Iterable[Event]:
+def deliveries(scene: Scene, collector: Collector, course: Hours) -> Iterable[Event]:
     """What Northflank's notification integration sends."""
     for project in scene.world.northflank:
         for entity in (*project.services, *project.jobs):

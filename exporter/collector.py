@@ -20,10 +20,11 @@ from exporter.exposition.self_metrics import Live, SelfMetrics, gauge, source_fa
 from exporter.exposition.series_limit import SeriesLimit
 from exporter.history.window import History
 from exporter.http.fetch import RequestStats
-from exporter.polling.candidates import Report, discovery, report
+from exporter.polling.candidates import discovery
 from exporter.polling.deliveries import Result
 from exporter.polling.in_flight import Waiter
 from exporter.polling.polls import EVERYTHING, ONLY_DISCOVERY, Discover, Scope
+from exporter.polling.report import Report, reports
 from exporter.polling.results import Times
 from exporter.polling.state import (
     Budget,
@@ -343,8 +344,18 @@ class Collector:
     def reports(self) -> list[Report]:
         """How the reading of each source goes."""
         with self._lock:
-            now = self._clock()
-            return [report(source, self._settings.refresh, now) for source in self._reading.sources.values()]
+            now, sources = self._clock(), self._reading.sources
+            found = {
+                report.source: report
+                for budget in self._budgets.values()
+                for report in reports(
+                    [source for source in sources.values() if source.budget is budget],
+                    budget.bucket,
+                    self._settings.refresh,
+                    now,
+                )
+            }
+            return [found[name] for name in sources]
 
     @property
     def series(self) -> int:
@@ -354,7 +365,9 @@ class Collector:
     def _live(self) -> Iterator[Metric]:
         """The families that change from scrape to scrape."""
         now = self._clock()
-        yield from source_families(status_of(source, now) for source in self._reading.sources.values())
+        yield from source_families(
+            status_of(source, self._settings.refresh.idle_ttl, now) for source in self._reading.sources.values()
+        )
         yield gauge("ci_build_exporter_window_builds_limit", self._settings.window.builds)
         if (kept := self._store.up) is not None:
             yield gauge("ci_build_store_up", kept)

@@ -10,7 +10,7 @@ from exporter.exposition.self_metrics import SourceStatus
 from exporter.exposition.series_limit import shown_history
 from exporter.history.health import Standing, Standings
 from exporter.history.window import History
-from exporter.polling.rate_limit import Allowance
+from exporter.polling.rate_limit import Allowance, starved
 from exporter.polling.state import Source
 
 NOT_READ = Standings()
@@ -135,8 +135,8 @@ def _most(source: Source) -> tuple[str, ...]:
     return tuple(error for error, _number in errors.most_common(1))
 
 
-def status_of(source: Source, now: float) -> SourceStatus:
-    """How a source stands, for the metrics."""
+def status_of(source: Source, idle_ttl: float, now: float) -> SourceStatus:
+    """How a source stands, for the metrics. `idle_ttl`: the longest pause that is configured, in seconds."""
     targets = dict.fromkeys(source.provider.kinds, 0)
     for target in source.targets:
         targets[target.kind] = targets.get(target.kind, 0) + 1
@@ -145,8 +145,9 @@ def status_of(source: Source, now: float) -> SourceStatus:
     return SourceStatus(
         name=source.name,
         up=state.answered,
-        resting=now < bucket.resting_until,
+        resting=now < bucket.resting_until or starved(bucket, now),
         targets=targets,
+        longest_pause=idle_ttl * source.budget.price.stretch,
         limit=allowance.limit,
         remaining=allowance.remaining,
         reset_at=allowance.reset_at,

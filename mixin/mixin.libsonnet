@@ -256,7 +256,7 @@
         },
         {
           "alert": "CIBuildTargetStale",
-          "expr": "time() - max without (instance, pod) (ci_build_target_refresh_timestamp_seconds%(alone)s) > %(staleSeconds)g unless (\n  time() - max without (instance, pod) (ci_build_target_refresh_timestamp_seconds%(alone)s) <= 9000\n  and ignoring (project, kind, target) source:ci_build_source_webhook_events:increase7h\n)" % $._settings,
+          "expr": "time() - max without (instance, pod) (ci_build_target_refresh_timestamp_seconds%(alone)s) > %(staleSeconds)g unless (\n  time() - max without (instance, pod) (ci_build_target_refresh_timestamp_seconds%(alone)s) <= 9000\n  and ignoring (project, kind, target) source:ci_build_source_webhook_events:increase7h\n) unless (\n  time() - max without (instance, pod) (ci_build_target_refresh_timestamp_seconds%(alone)s)\n  <= ignoring (project, kind, target) group_left ()\n  2 * max without (instance, pod) (ci_build_source_longest_pause_seconds%(alone)s)\n)" % $._settings,
           "for": $._config.alerts.CIBuildTargetStale['for'],
           "keep_firing_for": $._config.keepFiringFor,
           "labels": {

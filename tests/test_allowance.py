@@ -10,24 +10,28 @@ from hypothesis import strategies as st
 
 from exporter.polling.rate_limit import (
     CAPACITY,
-    CHEAPEST,
-    DEAREST,
     HELD,
     LONGEST_REST,
+    SHARED,
+    SHORTEST_REST,
     TRICKLE,
+    UNNAMED,
     Allowance,
     TokenBucket,
     affords_first,
     after_429,
     after_answer,
     allowance_of,
+    available,
     capacity,
     first_reads,
-    price,
+    lasting,
+    makes_sense,
     rate,
     refilled,
     skew_of,
     spent,
+    starved,
     with_allowance,
 )
 from exporter.providers.contract import LimitHeaders
@@ -89,10 +93,11 @@ def test_a_date_that_cannot_be_read_says_nothing(headers: dict[str, str]) -> Non
 # The rate
 
 
-def test_without_any_limit_there_is_no_rate() -> None:
-    assert rate(TokenBucket(), NOW) is None
-    assert rate(TokenBucket(allowance=Allowance(None, 5, NOW + 60)), NOW) is None
-    assert rate(TokenBucket(allowance=Allowance(0, 0, NOW + 60)), NOW) is None
+def test_without_any_limit_a_few_requests_a_second_are_spent_and_spend_can_raise_that() -> None:
+    assert rate(TokenBucket(), NOW) == UNNAMED
+    assert rate(TokenBucket(allowance=Allowance(None, 5, NOW + 60)), NOW) == UNNAMED
+    assert rate(TokenBucket(allowance=Allowance(0, 0, NOW + 60)), NOW) == UNNAMED
+    assert rate(TokenBucket(per_second=20.0), NOW) == 20
 
 
 def test_the_share_is_of_what_the_headers_say() -> None:
@@ -149,41 +154,16 @@ def test_a_clock_that_goes_back_takes_nothing_and_gives_nothing() -> None:
     assert (back.level, back.at) == (30.0, NOW - 3600)
 
 
-def test_without_a_limit_the_bucket_is_full() -> None:
-    without = refilled(TokenBucket(level=-50.0, fullness=0.0), NOW)
-    assert (without.level, without.fullness, without.at, without.cost) == (CAPACITY, 1.0, NOW, TokenBucket().cost)
-
-
 def test_what_was_spent_is_missing_and_may_be_owed() -> None:
     assert spent(replace(HOURLY, level=3.0), 5).level == -2.0
 
 
-def test_a_request_is_dearer_the_emptier_the_bucket() -> None:
-    prices = [price(replace(HOURLY, fullness=full)) for full in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    assert prices == sorted(prices, reverse=True)
-    assert len(set(prices)) == 5
-    assert prices[2] == HOURLY.cost
-
-
-@pytest.mark.parametrize(("level", "direction"), [(0.0, 1), (-40.0, 1), (CAPACITY / 2, 0), (CAPACITY, -1)])
-def test_the_price_drifts_up_while_the_bucket_is_emptier_than_half_and_down_while_it_is_fuller(
-    level: float, direction: int
-) -> None:
-    still = TokenBucket(per_second=1e-9, level=level, at=NOW)
-    change = refilled(still, NOW + 30).cost - still.cost
-    assert change == pytest.approx(0, abs=1e-6) if direction == 0 else change * direction > 0
-
-
-def test_the_price_has_bounds_however_long_it_drifts() -> None:
-    empty = TokenBucket(per_second=1e-9, level=0.0, at=NOW, cost=DEAREST)
-    assert refilled(empty, NOW + 60).cost == DEAREST
-    full = TokenBucket(per_second=1e9, level=1e12, at=NOW, cost=CHEAPEST)
-    assert refilled(full, NOW + 60).cost == CHEAPEST
-
-
-def test_a_long_pause_moves_the_price_no_more_than_a_minute_does() -> None:
-    full = replace(HOURLY, level=CAPACITY, at=NOW)
-    assert refilled(full, NOW + 9000).cost == refilled(full, NOW + 60).cost
+def test_the_bucket_holds_what_comes_in_between_two_scrapes() -> None:
+    fast = TokenBucket(per_second=5.0, level=0.0, at=NOW)
+    for minute in range(1, 20):
+        fast = refilled(replace(fast, level=0.0), NOW + 60.0 * minute)
+    assert fast.level == pytest.approx(300.0, rel=0.02)
+    assert refilled(refilled(HOURLY, NOW + 15), NOW + 15.1).interval == refilled(HOURLY, NOW + 15).interval
 
 
 @given(
@@ -198,18 +178,58 @@ def test_the_bucket_never_holds_more_than_it_may_and_no_time_takes_from_it(
     for step in steps:
         now += step
         after = refilled(budget, now)
-        assert min(budget.level, capacity(budget, now)) <= after.level <= capacity(after, now)
-        assert 0.0 <= after.fullness <= 1.0
-        assert CHEAPEST <= after.cost <= DEAREST
+        assert min(budget.level, capacity(budget, now)) - 1e-9 <= after.level <= capacity(budget, now)
         budget = after
+
+
+def test_what_forced_reads_took_is_left_out_of_what_is_available_but_for_one_half() -> None:
+    half_full = replace(HOURLY, level=CAPACITY / 2 + 15 / 2 * 400 / 3600)
+    assert available(half_full, NOW) == lasting(half_full, NOW) == pytest.approx(400 / 3600)
+    some = spent(half_full, 0, forced=12)
+    assert lasting(some, NOW) == pytest.approx(400 / 3600 - 12 / 600)
+    assert lasting(refilled(some, NOW + 6000), NOW + 6000) == pytest.approx(400 / 3600, rel=0.01)
+    assert lasting(spent(half_full, 0, forced=500), NOW) == pytest.approx(SHARED * 400 / 3600)
+    assert available(spent(half_full, 0, forced=500), NOW) == pytest.approx(SHARED * 400 / 3600)
+
+
+def test_more_is_available_the_fuller_the_bucket() -> None:
+    rates = [available(replace(HOURLY, level=level), NOW) for level in (10.0, 30.0, 45.0, 60.0)]
+    assert rates == sorted(rates)
+    assert len(set(rates)) == 4
 
 
 # What the server said
 
 
 def test_an_answer_without_headers_leaves_what_was_said_before() -> None:
-    assert with_allowance(HOURLY, None) is HOURLY
-    assert with_allowance(HOURLY, Allowance(5)).allowance == Allowance(5)
+    assert with_allowance(HOURLY, None, NOW) is HOURLY
+    assert with_allowance(HOURLY, Allowance(5), NOW).allowance == Allowance(5)
+
+
+def test_of_two_limits_the_lower_governs_until_a_period_has_passed_without_it() -> None:
+    jobs, others = Allowance(600, 10, NOW + 30, 60), Allowance(2000, 1999, NOW + 30, 60)
+    known = with_allowance(with_allowance(TokenBucket(at=NOW), others, NOW), jobs, NOW + 1)
+    assert known.allowance == jobs
+    assert with_allowance(known, others, NOW + 60).allowance == jobs
+    assert with_allowance(known, others, NOW + 61).allowance == others
+    assert with_allowance(known, Allowance(None, 7, NOW + 30, 60), NOW + 2).allowance.limit == 600
+
+
+def test_a_reset_that_is_months_away_is_taken_for_one_period() -> None:
+    told = with_allowance(HOURLY, Allowance(1000, 0, NOW + 30 * 86400), NOW)
+    assert told.allowance.reset_at == NOW + 3600
+    assert with_allowance(HOURLY, Allowance(1000, 0, NOW + 7000), NOW).allowance.reset_at == NOW + 7000
+
+
+@pytest.mark.parametrize(("limit", "sensible"), [(1, False), (9, False), (10, True), (None, True), (10**6, True)])
+def test_a_limit_far_below_the_documented_one_makes_no_sense(limit: float | None, *, sensible: bool) -> None:
+    assert makes_sense(Allowance(limit, 0, NOW + 60), documented=1000) is sensible
+
+
+def test_where_the_server_says_that_nothing_is_left_the_source_is_starved() -> None:
+    assert not starved(HOURLY, NOW)
+    assert starved(replace(HOURLY, allowance=Allowance(1000, 0, NOW + 1800)), NOW)
+    assert not starved(replace(HOURLY, allowance=Allowance(1000, 100, NOW + 1800)), NOW)
 
 
 def test_first_reads_may_make_what_is_left_down_to_a_fifth_less_those_under_way() -> None:
@@ -260,8 +280,9 @@ def test_or_a_pause_that_grows_where_it_says_nothing_of_use(reset_at: float | No
     assert pauses == [30, 60, 120, 240, 480, 600, 600]
 
 
-def test_a_rest_ends_however_long_the_server_says() -> None:
-    assert after_429(HOURLY, 1e9, NOW).resting_until == NOW + LONGEST_REST
+def test_a_rest_that_makes_no_sense_is_a_short_one() -> None:
+    assert after_429(HOURLY, LONGEST_REST, NOW).resting_until == NOW + LONGEST_REST
+    assert after_429(HOURLY, 30 * 86400.0, NOW).resting_until == NOW + SHORTEST_REST
 
 
 def test_refusals_of_what_was_under_way_count_once() -> None:

@@ -16,10 +16,11 @@ from exporter.exposition.self_metrics import SelfMetrics
 from exporter.exposition.series_limit import SeriesLimit
 from exporter.history.window import History, Rules
 from exporter.http.wire import Answer, Request
-from exporter.polling.candidates import SLOWEST, announced, candidates, report
+from exporter.polling.candidates import SLOWEST, announced, candidates
 from exporter.polling.deliveries import HEARD, Result
 from exporter.polling.list_status import heard
 from exporter.polling.polls import EVERYTHING, Asked, Discover, Poll, PollList, PollTarget
+from exporter.polling.report import reports
 from exporter.polling.results import Times
 from exporter.polling.schedule import Candidate
 from exporter.polling.state import (
@@ -138,7 +139,8 @@ def test_what_is_told_of_is_only_swept(source: Source) -> None:
     after = possible(source)
     for target in (WEB, API, NIGHTLY):
         assert not after[PollTarget(target)].steady
-        assert after[PollTarget(target)].forced_at == NOW - 60 + SLOWEST
+        assert after[PollTarget(target)].longest == SLOWEST
+        assert after[PollTarget(target)].forced_at is None
     assert PollList("nf", "q") in after
     assert PollList("nf", "p") not in after
 
@@ -152,16 +154,17 @@ def test_what_a_delivery_hints_at_is_read_at_once(source: Source) -> None:
 def test_a_build_that_may_have_ended_unheard_makes_its_target_be_read_soon(source: Source) -> None:
     tell(source, WEB)
     known(source, WEB, read(build("a", took=100), build("b", Outcome.EXECUTING)))
-    assert possible(source, NOW + 300)[PollTarget(WEB)].forced_at == NOW - 60 + SLOWEST
-    assert possible(source, NOW + 301)[PollTarget(WEB)].forced_at == NOW - 60 + Refresh().idle_ttl
+    assert possible(source)[PollTarget(WEB)].forced_at == NOW + 300
+    known(source, WEB, read(build("a", took=10), build("b", Outcome.EXECUTING)))
+    assert possible(source)[PollTarget(WEB)].forced_at == NOW - 60 + Refresh().idle_ttl
 
 
 def test_discovery_is_hourly_where_everything_is_told_of_and_looks_for_strangers(source: Source) -> None:
     discovery = Discover("nf")
     tell(source, WEB, API)
-    assert possible(source)[discovery].forced_at == NOW - 60 + Refresh().discovery
+    assert possible(source)[discovery].longest == Refresh().discovery
     tell(source, *ALL)
-    assert possible(source)[discovery].forced_at == NOW - 60 + HOUR
+    assert possible(source)[discovery].longest == HOUR
     source.state.webhook.discover_at = NOW
     assert possible(source)[discovery].forced_at == NOW
 
@@ -330,7 +333,7 @@ def test_a_report_tells_what_failed_and_what_the_reading_comes_to(source: Source
     for state in source.targets.values():
         state.health = Health(up=True)
     source.targets[NIGHTLY].health = Health(up=False, error="the token may not read it")
-    found = report(source, Refresh(), NOW)
+    (found,) = reports([source], source.budget.bucket, Refresh(), NOW)
     assert found.errors == ('project "r": not found', "nf/job/p/nightly: the token may not read it")
     assert found.notes == ("sources.nf.projects: nothing matches",)
     assert found.source == "nf"

@@ -1,5 +1,7 @@
 """What a delivery adds to what is known: builds move forward only, and each conclusion counts once."""
 
+from math import inf
+
 import pytest
 from builds import NOW, RULES, all_counted, build, moved, pipeline, read, read_again, seen
 from hypothesis import given
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 from exporter.build import Build, Outcome, Run
 from exporter.history.statistics import statistics
 from exporter.history.window import History, merge
-from exporter.polling.deliveries import PROMPT, overdue, timely, told, untold
-from exporter.polling.schedule import pulse
+from exporter.polling.deliveries import PROMPT, overdue_at, timely, told, untold
+from exporter.polling.hazard import pulse
 from exporter.providers import Delivery
 
 LIFE = (Outcome.WAITING, Outcome.PENDING, Outcome.EXECUTING, Outcome.SUCCESS)
@@ -135,8 +137,8 @@ def test_a_build_is_overdue_past_thrice_the_usual_and_the_longest() -> None:
     for others, limit in (((), 540), ((60, 60, 60), 180), ((60, 60, 400), 400)):
         past = [build(f"p{place}", at=-1000 - place, took=took) for place, took in enumerate(others)]
         now = pulse(read(under_way, *past), NOW)
-        assert (overdue(now, NOW + limit), overdue(now, NOW + limit + 1)) == (False, True)
-    assert not overdue(pulse(read(build("b")), NOW), NOW + 9999)
+        assert overdue_at(now) == NOW + limit
+    assert overdue_at(pulse(read(build("b")), NOW)) == inf
 
 
 # Runs

@@ -12,7 +12,7 @@ from exporter.config.secret import EnvToken
 from exporter.errors import BadPayload, Forbidden, NotFound, SourceError, Unreachable
 from exporter.history.window import History, Rules, merge
 from exporter.polling import changes
-from exporter.polling.candidates import candidates, looked_at
+from exporter.polling.candidates import CONFIRMED, candidates, looked_at
 from exporter.polling.looks import (
     GROWS_AFTER,
     LARGEST,
@@ -25,7 +25,7 @@ from exporter.polling.looks import (
     after_refusal,
 )
 from exporter.polling.polls import Asked, PollChanges, PollTarget
-from exporter.polling.results import HOURLY, Times
+from exporter.polling.results import Times
 from exporter.polling.schedule import Candidate
 from exporter.polling.state import Budget, Polling, Source, SourceReader, SourceState, TargetState, bucket_of, digest
 from exporter.polling.workers import InlinePool
@@ -77,7 +77,7 @@ def possible(source: Source, now: float = NOW) -> dict[object, Candidate]:
 def test_a_target_of_which_nothing_moved_is_as_good_as_read_and_read_itself_within_the_hour(source: Source) -> None:
     assert look(source, WEB, replace_time(ENDED, NOW - 200))
     assert (polling(source).current_at, polling(source).due_at) == (NOW, -inf)
-    assert polling(source).wanted_at == NOW + HOURLY / 2
+    assert possible(source)[PollTarget(WEB)].longest == CONFIRMED
     assert not possible(source)[PollTarget(WEB)].steady
     assert possible(source)[PollTarget(API)].steady
 
@@ -177,9 +177,9 @@ def test_those_that_were_left_out_are_looked_at_first_and_those_that_deliver_not
 
 
 def test_a_look_is_one_poll_of_as_many_requests_as_it_takes(source: Source) -> None:
-    assert possible(source)[PollChanges("gl")].requests == 1
+    assert possible(source)[PollChanges("gl")].cost == 1
     source.state.looks = replace(source.state.looks, size=2, grows_at=NOW + 1)
-    assert possible(source)[PollChanges("gl")].requests == 2
+    assert possible(source)[PollChanges("gl")].cost == 2
     source.state.looks = replace(source.state.looks, retry_at=NOW + 1)
     assert PollChanges("gl") not in possible(source)
 

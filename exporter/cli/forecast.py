@@ -14,12 +14,15 @@ def forecast(collector: Collector, settings: Settings) -> Iterator[str]:
         yield f"{report.source}: {'up' if report.up else 'down'}, {targets}"
         for line in (*report.errors, *report.notes):
             yield f"  {line}"
-        yield f"  at most {report.requests_an_hour:.0f} requests an hour; {_allowed(report.limit)}"
-    refresh = settings.refresh
-    yield (
-        f"series: {collector.series} of at most {settings.metrics.max_series}; a target is read "
-        f"{show_duration(refresh.ttl)} to {show_duration(refresh.idle_ttl)} after the last time"
-    )
+        yield f"  about {report.requests_an_hour:.0f} requests an hour; {_allowed(report.limit)}"
+        shortest, longest = (show_duration(float(round(pause))) for pause in report.pauses)
+        yield f"  each target is looked at {shortest} to {longest} after the last time"
+        if not report.kept:
+            yield (
+                f"  the rate limit is too low for refresh.idle_ttl ({show_duration(settings.refresh.idle_ttl)}): "
+                "set up webhooks, raise spend, or read fewer targets"
+            )
+    yield f"series: {collector.series} of at most {settings.metrics.max_series}"
 
 
 def _counted(number: int, kind: str) -> str:

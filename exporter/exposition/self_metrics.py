@@ -41,6 +41,11 @@ FAMILIES = {
         ("source",),
     ),
     "ci_build_source_resting": ("gauge", "1 while an exhausted allowance makes the source wait.", ("source",)),
+    "ci_build_source_longest_pause_seconds": (
+        "gauge",
+        "Longest pause between two looks at a target without webhooks: refresh.idle_ttl, or as the rate limit allows.",
+        ("source",),
+    ),
     "ci_build_source_targets": ("gauge", "Targets that are read.", ("source", "kind")),
     "ci_build_source_requests_total": ("counter", "Requests to the provider.", ("source", "operation", "code")),
     "ci_build_source_request_duration_seconds": ("histogram", "How long the provider took to answer.", ("source",)),
@@ -88,6 +93,8 @@ class SourceStatus:
     remaining: float | None = None
     reset_at: float | None = None
     """When the period ends, in seconds since the epoch."""
+    longest_pause: float | None = None
+    """Seconds between two looks at a target, at most."""
 
 
 class SelfMetrics:
@@ -195,6 +202,7 @@ def source_families(sources: Iterable[SourceStatus]) -> Iterator[Metric]:
     gauges: tuple[tuple[str, Callable[[SourceStatus], float | None]], ...] = (
         ("ci_build_source_up", lambda row: row.up),
         ("ci_build_source_resting", lambda row: row.resting),
+        ("ci_build_source_longest_pause_seconds", lambda row: row.longest_pause),
         ("ci_build_source_ratelimit_limit", lambda row: row.limit),
         ("ci_build_source_ratelimit_remaining", lambda row: row.remaining),
         ("ci_build_source_ratelimit_reset_timestamp_seconds", lambda row: row.reset_at),

@@ -1,81 +1,104 @@
 """The polls that follow from how a source and its targets stand, each with what speaks for it. Pure."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
 from math import ceil, inf
 
 from exporter.build import Target
-from exporter.polling.deliveries import HEARD, overdue
+from exporter.polling.deliveries import HEARD, overdue_at
+from exporter.polling.hazard import together
 from exporter.polling.looks import FEWEST
 from exporter.polling.polls import Asked, Discover, Poll, PollChanges, PollList, PollTarget, Scope
-from exporter.polling.rate_limit import rate
-from exporter.polling.schedule import TOLERANCE, Candidate, accrued, requests_a_second
+from exporter.polling.rate_limit import usual_rate
+from exporter.polling.schedule import Candidate
 from exporter.polling.state import Source, TargetState
 from exporter.settings.settings import Refresh
 
-LIST_SHORTEST = 15.0
-"""Seconds between two requests for a list that covers many targets."""
+LIST_SHORTEST, LIST_LONGEST = 15.0, 60.0
+"""Seconds between two requests for a list that covers many targets; if too little may be spent, up to `idle_ttl`."""
 LOOKS_SHARE = 0.1
 """The share of what may be spent that looks at many targets take at least, so that the first build after hours of
 silence is seen as soon as any."""
 RUNNING = 0.65
 """The share of `idle_ttl` that is the longest pause while a build of the target is unfinished."""
+CONFIRMED = 3600.0
+"""Seconds after which a target is read though its list says that nothing changed."""
 SLOWEST = 7200.0
 """Seconds between two reads of a target whose deliveries arrive."""
+CONFIRMED_SLACK, DISCOVERY_SLACK = 24.0, 12.0
+"""How many times longer that, and the pause of discovery, may become before the pauses of all targets do."""
 HOUR = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How the reading of a source goes, for a person."""
-
-    source: str
-    up: bool | None
-    targets: dict[str, int]
-    """How many by kind."""
-    limit: float | None
-    """Requests an hour that the server allows; None: it reports no limit."""
-    errors: tuple[str, ...]
-    """What went wrong last, a line each."""
-    notes: tuple[str, ...]
-    """What the configuration names and the provider does not have, a line each."""
-    requests_an_hour: float
-    """As its targets stand now."""
-    unread: int = 0
-    """Targets that were not read yet."""
 
 
 def candidates(source: Source, refresh: Refresh, now: float) -> Iterator[Candidate]:
     """Every poll that can be made of a source."""
-    state, provider = source.state, source.provider
-    told = {target for target, known in state.targets.items() if announced(source, known, now)}
-    yield discovery(source, refresh, all_told=bool(told) and len(told) == len(state.targets))
-    yield from changes(source, refresh, now)  # before first reads: what was read already is known to be current by it
-    listed = {provider.list_of(target) for target, known in state.targets.items() if known.polling.status is not None}
-    lists: dict[str, tuple[float, float]] = {}
-    for target, known in state.targets.items():
-        name = provider.list_of(target) if known.polling.status is not None else None
-        # A list that covers others would show this one too, had it ever built.
-        silent = known.polling.status is None and known.empty and provider.list_of(target) in listed
-        heard = target in told
-        if name is not None and not heard:
-            delay, stirred = lists.get(name, (0.0, -inf))
-            asked_at = state.lists.get(name, Asked()).at
-            # A target that is polled itself makes its list no more pressing.
-            delay += accrued(known.digest.pulse, asked_at - state.skew, now - state.skew) if known.covered else 0.0
-            lists[name] = delay, max(stirred, _stirred_at(known, now))
-        yield _of_target(source, known, refresh, now, heard=heard, covered=known.covered or silent or heard)
-    for name, (delay, stirred) in lists.items():
-        asked = state.lists.get(name, Asked())
-        yield Candidate(
-            poll=PollList(source.name, name),
-            accrued=delay,
-            shortest=LIST_SHORTEST,
-            longest=max(LIST_SHORTEST, refresh.idle_ttl),
+    told = {target for target, known in source.targets.items() if announced(source, known, now)}
+    yield discovery(source, refresh, all_told=bool(told) and len(told) == len(source.targets))
+    members = listed_targets(source)
+    for target, known in source.targets.items():
+        yield of_target(source, known, refresh, listed=members.keys(), heard=target in told)
+    yield from changes(source, refresh, now)
+    for name, targets in members.items():
+        if targets - told:
+            yield of_list(source, name, (source.targets[target] for target in targets - told), refresh, now)
+
+
+def listed_targets(source: Source) -> dict[str, set[Target]]:
+    """The targets of each list that shows their newest builds, by the name of the list."""
+    members: dict[str, set[Target]] = {}
+    for target, known in source.targets.items():
+        name = source.provider.list_of(target) if known.polling.status is not None else None
+        if name is not None:
+            members.setdefault(name, set()).add(target)
+    return members
+
+
+def of_target(
+    source: Source, known: TargetState, refresh: Refresh, *, listed: Collection[str | None], heard: bool
+) -> Candidate:
+    """The read of a target. `listed`: the names of the lists that show builds; `heard`: its deliveries arrive."""
+    asked, pulse = known.polling.asked, known.digest.pulse
+    # A list that covers others would show this one too, had it ever built.
+    silent = known.polling.status is None and known.empty and source.provider.list_of(known.target) in listed
+    if heard or known.covered or silent:
+        return Candidate(
+            poll=PollTarget(known.target),
+            shortest=refresh.ttl,
+            longest=SLOWEST if heard else CONFIRMED,
             asked_at=asked.at,
-            stirred_at=stirred,
+            steady=False,
+            slack=CONFIRMED_SLACK,
+            forced_at=_forced_at(source, known, refresh, heard=heard),
             not_before=asked.not_before,
         )
+    running = bool(pulse.unfinished)
+    return Candidate(
+        poll=PollTarget(known.target),
+        shortest=refresh.ttl,
+        longest=max(refresh.ttl, RUNNING * refresh.idle_ttl) if running else refresh.idle_ttl,
+        asked_at=last_current(known),
+        pulses=(pulse,),
+        skew=source.state.skew,
+        cost=source.state.costs.get("running" if running else "idle", 1.0),
+        forced_at=known.polling.wanted_at,
+        not_before=asked.not_before,
+    )
+
+
+def of_list(source: Source, name: str, members: Iterable[TargetState], refresh: Refresh, now: float) -> Candidate:
+    """The request for a list. A target that is polled itself makes its list no more pressing."""
+    asked, skew = source.state.lists.get(name, Asked()), source.state.skew
+    longest = max(LIST_SHORTEST, min(LIST_LONGEST, refresh.idle_ttl))
+    return Candidate(
+        poll=PollList(source.name, name),
+        shortest=LIST_SHORTEST,
+        longest=longest,
+        asked_at=asked.at,
+        pulses=together((known.digest.pulse for known in members if known.covered), now - skew),
+        skew=skew,
+        cost=source.state.costs.get(f"list {name}", 1.0),
+        slack=max(1.0, refresh.idle_ttl / longest),
+        not_before=asked.not_before,
+    )
 
 
 def looked_at(source: Source, now: float) -> list[TargetState]:
@@ -98,16 +121,19 @@ def changes(source: Source, refresh: Refresh, now: float) -> Iterator[Candidate]
     some = looked_at(source, now) if now >= looks.retry_at else []
     if len(some) < FEWEST:
         return
-    requests, spend = ceil(len(some) / looks.size_at(now)), rate(source.budget.bucket, now)
-    covered = ((known.digest.pulse, last_current(known)) for known in some if known.covered)
+    requests = ceil(len(some) / looks.size_at(now))
+    share = requests / (LOOKS_SHARE * usual_rate(source.budget.bucket))
+    longest = max(LIST_SHORTEST, min(LIST_LONGEST, refresh.idle_ttl, share))
     yield Candidate(
         poll=PollChanges(source.name),
-        accrued=sum(accrued(pulse, at - skew, now - skew) for pulse, at in covered) / requests,
         shortest=LIST_SHORTEST,
-        longest=max(LIST_SHORTEST, min(refresh.idle_ttl, requests / (LOOKS_SHARE * spend))) if spend else LIST_SHORTEST,
+        longest=longest,
         asked_at=looks.asked.at,
+        pulses=together((known.digest.pulse for known in some if known.covered), now - skew),
+        skew=skew,
+        cost=requests,
+        slack=max(1.0, refresh.idle_ttl / longest),
         not_before=looks.asked.not_before,
-        requests=requests,
     )
 
 
@@ -115,31 +141,6 @@ def last_current(known: TargetState) -> float:
     """When the target was last known to be current: by a read, or because nothing of it had changed."""
     polling = known.polling
     return polling.asked.at if polling.asked.first else max(polling.asked.at, polling.current_at)
-
-
-def _of_target(  # noqa: PLR0913  # what is known, and what was found out about it
-    source: Source, known: TargetState, refresh: Refresh, now: float, *, heard: bool, covered: bool
-) -> Candidate:
-    asked, pulse, skew = known.polling.asked, known.digest.pulse, source.state.skew
-    at = last_current(known)
-    early = now - at < refresh.ttl - TOLERANCE or asked.first  # what accrued is not looked at
-    while_running = max(refresh.ttl, RUNNING * refresh.idle_ttl)
-    return Candidate(
-        poll=PollTarget(known.target),
-        accrued=0.0 if covered or early else accrued(pulse, at - skew, now - skew),
-        steady=not covered,
-        shortest=refresh.ttl,
-        longest=while_running if pulse.unfinished else refresh.idle_ttl,
-        asked_at=at,
-        stirred_at=_stirred_at(known, now),
-        forced_at=_sweep(known, refresh, now) if heard else known.polling.wanted_at,
-        not_before=asked.not_before,
-    )
-
-
-def _stirred_at(known: TargetState, now: float) -> float:
-    pulse = known.digest.pulse
-    return now if pulse.unfinished else pulse.stirred_at
 
 
 def wanted(known: TargetState, refresh: Refresh) -> Candidate:
@@ -164,43 +165,30 @@ def announced(source: Source, known: TargetState, now: float) -> bool:
     return tells and now - webhook.heard_at <= HEARD and not known.polling.asked.first
 
 
-def _sweep(known: TargetState, refresh: Refresh, now: float) -> float:
-    """When a target whose deliveries arrive is read all the same; sooner where one may have been lost."""
-    polling = known.polling
-    sweep = polling.asked.at + (refresh.idle_ttl if overdue(known.digest.pulse, now) else SLOWEST)
-    return sweep if polling.wanted_at is None else min(sweep, polling.wanted_at)
-
-
-def report(source: Source, refresh: Refresh, now: float) -> Report:
-    """How the reading of a source goes, for a person."""
-    state, bucket = source.state, source.budget.bucket
-    failed = (
-        f"{target.address}: {known.health.error}" for target, known in state.targets.items() if known.health.error
-    )
-    hourly = HOUR * requests_a_second(list(candidates(source, refresh, now)), bucket, now)
-    hourly += state.discovery.requests * HOUR / refresh.discovery
-    kinds = dict.fromkeys(source.provider.kinds, 0)
-    for target in state.targets:
-        kinds[target.kind] = kinds.get(target.kind, 0) + 1
-    allowance = bucket.allowance
-    limit = None if allowance.limit is None else allowance.limit * HOUR / allowance.period
-    unread = sum(known.health.up is None for known in state.targets.values())
-    errors = (*state.discovery.errors, *failed)
-    return Report(source.name, state.answered, kinds, limit, errors, state.discovery.notes, hourly, unread)
+def _forced_at(source: Source, known: TargetState, refresh: Refresh, *, heard: bool) -> float | None:
+    """When a target must be read that needs no poll; where deliveries arrive also if one may have been lost."""
+    wanted_at = known.polling.wanted_at
+    if not heard or not known.digest.pulse.unfinished:
+        return wanted_at
+    lost_at = max(known.polling.asked.at + refresh.idle_ttl, overdue_at(known.digest.pulse) + source.state.skew)
+    return lost_at if wanted_at is None else min(lost_at, wanted_at)
 
 
 def discovery(source: Source, refresh: Refresh, *, all_told: bool = False) -> Candidate:
     """The discovery of a source's targets."""
     pause = max(HOUR, refresh.discovery) if all_told else refresh.discovery
-    asked = source.state.discovery.asked
+    state = source.state
+    wanted_at = state.webhook.discover_at
     return Candidate(
         poll=Discover(source.name),
-        steady=False,
         shortest=pause,
         longest=pause,
-        asked_at=asked.at,
-        forced_at=min(asked.at + pause, source.state.webhook.discover_at),
-        not_before=asked.not_before,
+        asked_at=state.discovery.asked.at,
+        cost=max(1.0, state.discovery.requests),
+        steady=False,
+        slack=DISCOVERY_SLACK,
+        forced_at=None if wanted_at == inf else wanted_at,
+        not_before=state.discovery.asked.not_before,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import inf
 
 from exporter.polling.looks import OVERLAP, Look, earliest_child, moved
-from exporter.polling.results import HOURLY, Times
+from exporter.polling.results import Times
 from exporter.polling.state import Polling, Source, TargetState
 from exporter.providers import Changes
 
@@ -39,8 +39,7 @@ def after_changes(
     `until`: the newest change that the answer showed of any target, by the server's clock.
     """
     now, before, known = times.now, state.polling, known_until(source, state)
-    wanted_at = now + HOURLY * (1 - times.chance()) if before.wanted_at is None else before.wanted_at
-    polling = replace(before, look=Look(changes, max(known, until), now), wanted_at=wanted_at, apart=False)
+    polling = replace(before, look=Look(changes, max(known, until), now), apart=False)
     if moved(before.look, changes, known):
         child = earliest_child(before.look, changes)
         child_since = before.child_since if child is None else min(child, before.child_since)

@@ -11,7 +11,7 @@ from math import inf, nextafter
 
 from exporter.build import DORMANT, Build, Outcome, Run
 from exporter.history.window import History, Observation, Rules, RunObservation, merge
-from exporter.polling.schedule import USUAL, Pulse
+from exporter.polling.hazard import USUAL, Pulse
 from exporter.providers.contract import Delivery
 
 PROMPT = 60.0
@@ -124,11 +124,14 @@ def untold(before: History, after: History, now: float) -> bool:
     return any(build.created_at > before.floor and not _is_prompt(build, now) for build in fresh)
 
 
-def overdue(pulse: Pulse, now: float) -> bool:
-    """Whether an unfinished build takes thrice as long as is usual, and longer than any that is known."""
+def overdue_at(pulse: Pulse) -> float:
+    """When an unfinished build will have taken thrice as long as is usual, and longer than any that is known.
+
+    By the server's clock; infinite where nothing is unfinished.
+    """
     durations = pulse.durations or (USUAL,)
     longest = max(OVERDUE * durations[len(durations) // 2], durations[-1])
-    return any(now - created > longest for created in pulse.unfinished)
+    return min(pulse.unfinished, default=inf) + longest
 
 
 def _place(build: Build) -> int:

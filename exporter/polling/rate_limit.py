@@ -13,8 +13,8 @@ from exporter.providers.contract import LimitHeaders
 CAPACITY = 60.0
 HELD = 15.0
 """The bucket holds so many requests, or what comes in within so many seconds where that is more."""
-CHEAPEST, DEAREST = 0.01, 10_000.0
-LONGEST_STEP = 60.0
+LONGEST_HELD = 60.0
+"""Seconds from one scrape to the next for which the bucket holds all that comes in."""
 RESERVE = 0.2
 """The share of the limit that first reads leave to others."""
 HIGHEST_SHARE = 0.8
@@ -25,13 +25,17 @@ SHORTEST_REST = 30.0
 LONGEST_GUESS = 600.0
 """Seconds of the longest rest where the server does not say how long; never longer than the limit's period."""
 LONGEST_REST = 3700.0
-"""Seconds of the longest rest, whatever the server says."""
-FIRST_PRICE = 3.0
-"""What a request costs before anything is learned, in seconds of delay."""
-DRIFT = 0.0015
-"""By how much the price moves in a second, as a share of itself, where the bucket is full or empty rather than half."""
-SWING = 0.3
-"""The natural logarithm of how much dearer a request is at once where the bucket is empty rather than half full."""
+"""Seconds of the longest rest that is believed."""
+UNNAMED = 5.0
+"""Requests a second that are spent where neither the server nor the configuration names a limit."""
+NONSENSE = 0.01
+"""A limit below this share of the documented one is ignored."""
+BALANCED = 600.0
+"""Seconds in which what the bucket holds beyond its half is spent."""
+SHARED = 0.5
+"""The share of the rate that forced reads can take from what is asked because of its hazard."""
+REMEMBERED = 600.0
+"""Seconds over which it is averaged how many requests forced reads take."""
 
 _EPOCH = 1e8
 """A reset above this is a time; below it, the seconds that are left."""
@@ -52,7 +56,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class TokenBucket:
-    """What may be spent now. A bucket without any limit known holds back nothing."""
+    """What may be spent now."""
 
     share: float = 0.4
     """Of what the server allows."""
@@ -61,12 +65,14 @@ class TokenBucket:
     allowance: Allowance = Allowance()
     level: float = CAPACITY
     """Requests in the bucket; negative once a read took more than was foreseen."""
-    fullness: float = 1.0
-    """How full the bucket was, 0 to 1."""
     at: float = 0.0
     """When that was the level."""
-    cost: float = FIRST_PRICE
-    """What a request costs while the bucket is half full, in seconds of delay."""
+    interval: float = HELD
+    """Seconds from one scrape to the next, on average."""
+    forced: float = 0.0
+    """Requests a second that forced reads have taken of late."""
+    heard_at: float = -inf
+    """When the allowance was reported that governs."""
     pledged: int = 0
     """Requests that first reads under way may still make."""
     resting_until: float = 0.0
@@ -86,38 +92,60 @@ def allowance_of(headers: Mapping[str, str], reported: LimitHeaders, now: float)
     return Allowance(limit, remaining, reset_at, reported.period)
 
 
-def rate(bucket: TokenBucket, now: float) -> float | None:
-    """Requests a second to spend; None: there is no limit."""
+def usual_rate(bucket: TokenBucket) -> float:
+    """Requests a second to spend, whatever is left now."""
     allowance = bucket.allowance
-    allowed = None if not allowance.limit else allowance.limit / allowance.period
+    allowed = allowance.limit / allowance.period if allowance.limit else None
     if bucket.per_second is not None:
-        wanted = bucket.per_second if allowed is None else min(bucket.per_second, HIGHEST_SHARE * allowed)
-    elif allowed is None:
-        return None
-    else:
-        wanted = bucket.share * allowed
-    if allowance.remaining is not None and allowance.reset_at is not None and allowance.reset_at > now:
+        return bucket.per_second if allowed is None else min(bucket.per_second, HIGHEST_SHARE * allowed)
+    return UNNAMED if allowed is None else bucket.share * allowed
+
+
+def rate(bucket: TokenBucket, now: float) -> float:
+    """Requests a second to spend."""
+    wanted, allowance = usual_rate(bucket), bucket.allowance
+    named = allowance.limit or bucket.per_second is not None
+    if named and allowance.remaining is not None and allowance.reset_at is not None and allowance.reset_at > now:
         left = allowance.remaining / (allowance.reset_at - now)
         wanted = max(TRICKLE * wanted, min(wanted, left))
     return wanted
 
 
+def starved(bucket: TokenBucket, now: float) -> bool:
+    """Whether the server says that so little is left that only a trickle is spent."""
+    return rate(bucket, now) <= TRICKLE * usual_rate(bucket) * (1 + 1e-9)
+
+
 def capacity(bucket: TokenBucket, now: float) -> float:
     """Requests that the bucket holds at most."""
-    return max(CAPACITY, HELD * (rate(bucket, now) or 0.0))
+    return max(CAPACITY, min(LONGEST_HELD, max(HELD, bucket.interval)) * rate(bucket, now))
 
 
 def refilled(bucket: TokenBucket, now: float) -> TokenBucket:
-    """The bucket at `now`, with what came in since, and the price moved by how full the bucket is."""
-    wanted, most = rate(bucket, now), capacity(bucket, now)
-    if wanted is None:
-        return replace(bucket, level=most, fullness=1.0, at=now)
+    """The bucket at `now`, with what came in since."""
     elapsed = max(0.0, now - bucket.at)
-    level = min(most, bucket.level + elapsed * wanted, _left(bucket, now))
-    full = max(0.0, level) / most
-    drift = (0.5 - full) * 2 * DRIFT * min(elapsed, LONGEST_STEP)
-    cost = min(DEAREST, max(CHEAPEST, bucket.cost * exp(drift)))
-    return replace(bucket, level=level, fullness=full, at=now, cost=cost)
+    interval = bucket.interval
+    if elapsed >= 1:  # else it is the same scrape
+        interval += (min(LONGEST_HELD, elapsed) - interval) / 4
+    level = min(capacity(bucket, now), bucket.level + elapsed * rate(bucket, now), _left(bucket, now))
+    forced = bucket.forced * exp(-elapsed / REMEMBERED)
+    return replace(bucket, level=level, at=now, interval=interval, forced=forced)
+
+
+def lasting(bucket: TokenBucket, now: float) -> float:
+    """Requests a second that are left beside forced reads, in the long run."""
+    wanted = rate(bucket, now)
+    return max(SHARED * wanted, wanted - bucket.forced)
+
+
+def available(bucket: TokenBucket, now: float) -> float:
+    """Requests a second that can be spent beside forced reads now: more while the bucket is more than half full.
+
+    What comes in from one scrape to the next is spent at once, so that it is half of that fuller than on average.
+    """
+    wanted = rate(bucket, now)
+    level = bucket.level - wanted * min(bucket.interval, LONGEST_HELD) / 2
+    return max(SHARED * wanted, wanted - bucket.forced + (level - capacity(bucket, now) / 2) / BALANCED)
 
 
 def _left(bucket: TokenBucket, now: float) -> float:
@@ -128,19 +156,32 @@ def _left(bucket: TokenBucket, now: float) -> float:
     return max(1.0, reported.remaining)
 
 
-def spent(bucket: TokenBucket, requests: int) -> TokenBucket:
-    """The bucket after requests were made."""
-    return replace(bucket, level=bucket.level - requests)
+def spent(bucket: TokenBucket, requests: int, *, forced: int = 0) -> TokenBucket:
+    """The bucket after requests were made; `forced` were made by a forced read."""
+    return replace(bucket, level=bucket.level - requests, forced=bucket.forced + forced / REMEMBERED)
 
 
-def price(bucket: TokenBucket) -> float:
-    """What a request costs now: the delay, in seconds, that must be expected to have accrued before it is made."""
-    return bucket.cost * exp((0.5 - bucket.fullness) * 2 * SWING)
+def makes_sense(allowance: Allowance, documented: float) -> bool:
+    """Whether the limit can be true; `documented` is what the provider allows in a period as a rule."""
+    return allowance.limit is None or allowance.limit >= NONSENSE * documented
 
 
-def with_allowance(bucket: TokenBucket, allowance: Allowance | None) -> TokenBucket:
-    """The bucket by what the last answer said."""
-    return bucket if allowance is None else replace(bucket, allowance=allowance)
+def with_allowance(bucket: TokenBucket, allowance: Allowance | None, now: float) -> TokenBucket:
+    """The bucket by what the last answer said. Of limits that differ, the lowest that was heard in a period governs.
+
+    A reset that is further away than two periods is taken for one period away.
+    """
+    if allowance is None:
+        return bucket
+    known = bucket.allowance
+    if allowance.reset_at is not None and allowance.reset_at - now > 2 * allowance.period:
+        allowance = replace(allowance, reset_at=now + allowance.period)
+    if known.limit is not None and now - bucket.heard_at < known.period:
+        if allowance.limit is None:
+            allowance = replace(allowance, limit=known.limit)
+        elif allowance.limit > known.limit:
+            return bucket
+    return replace(bucket, allowance=allowance, heard_at=now)
 
 
 def first_reads(bucket: TokenBucket, now: float) -> float:
@@ -159,18 +200,22 @@ def affords_first(bucket: TokenBucket, now: float) -> bool:
 
 
 def after_429(bucket: TokenBucket, retry_after: float | None, now: float) -> TokenBucket:
-    """The bucket after a 429: it rests as long as the server says, or till the reset, or longer each time."""
+    """The bucket after a 429: it rests as long as the server says, or till the reset, or longer each time.
+
+    A rest of more than `LONGEST_REST` makes no sense and is ignored.
+    """
     rests = bucket.rests + (now >= bucket.resting_until)  # what was under way when the rest began tells nothing new
     reset_at = bucket.allowance.reset_at
-    if retry_after is not None and retry_after > 0:
+    if retry_after is not None and 0 < retry_after <= LONGEST_REST:
         pause = retry_after
     elif reset_at is not None and 0 < reset_at - now <= LONGEST_REST:
         pause = reset_at - now
     else:
         longest = min(LONGEST_GUESS, max(SHORTEST_REST, bucket.allowance.period))
         pause = min(longest, SHORTEST_REST * 2.0 ** min(rests - 1, 16))
-    until = now + min(pause, LONGEST_REST)
-    return replace(bucket, rests=rests, resting_until=max(bucket.resting_until, until), level=min(bucket.level, 1.0))
+    return replace(
+        bucket, rests=rests, resting_until=max(bucket.resting_until, now + pause), level=min(bucket.level, 1.0)
+    )
 
 
 def after_answer(bucket: TokenBucket) -> TokenBucket:

@@ -13,10 +13,11 @@ from exporter.errors import RateLimited, SourceError
 from exporter.history.window import History, Rules
 from exporter.http.wire import Reading
 from exporter.polling import schedule
-from exporter.polling.candidates import SLOWEST, announced
+from exporter.polling.candidates import announced
 from exporter.polling.deliveries import Told
+from exporter.polling.hazard import overrun
 from exporter.polling.list_status import REPEATS, Action, action_for, covers, heard, running
-from exporter.polling.polls import Asked
+from exporter.polling.polls import Asked, Discover, Poll, PollChanges, PollList, PollTarget
 from exporter.polling.run_walk import walk_runs
 from exporter.polling.state import DiscoveryState, Health, Polling, Source, TargetState
 from exporter.polling.walk import Walked, walk
@@ -24,7 +25,7 @@ from exporter.providers import BuildStatus, Discovery, Provider
 from exporter.settings.settings import Refresh
 
 HOURLY = 3600.0
-"""Seconds after which a target is read though its list says that nothing changed."""
+"""Seconds after which a list of runs that was refused is asked for again."""
 SWEEP = 3600.0
 """Seconds after which the next read takes a largest page: it shows what came late and what came back to life."""
 DAY = 86400.0
@@ -35,6 +36,9 @@ LISTED = 0.5
 """The share of `idle_ttl` after which the list of runs is read again though runs are under way."""
 ABSENCES = 2
 """Complete lists without a target, after which it is dropped."""
+
+NEWEST = 0.05
+"""The weight of the newest poll in the average of requests."""
 
 Chance = Callable[[], float]
 
@@ -151,16 +155,26 @@ def _scheduled(source: Source, state: TargetState, times: Times) -> Polling:
     status = polling.status
     if polling.due_at > now:
         return replace(polling, wanted_at=polling.due_at)
-    if announced(source, state, now):
-        return replace(polling, wanted_at=now + SLOWEST * (1 - times.chance() / 2))  # not all at once
-    if polling.look is not None:
-        return replace(polling, wanted_at=now + HOURLY * (1 - times.chance() / 4))
-    if status is None:
+    if status is None or polling.look is not None or announced(source, state, now):
         return replace(polling, wanted_at=None)
     if running(status) and not digest.unfinished and polling.repeats < REPEATS:
         return replace(polling, repeats=polling.repeats + 1, wanted_at=now + times.refresh.ttl)
-    wanted = min(now + HOURLY, schedule.overrun(digest.pulse, now - skew) + skew)
-    return replace(polling, repeats=0, wanted_at=wanted)
+    wanted = overrun(digest.pulse, now - skew) + skew
+    return replace(polling, repeats=0, wanted_at=None if wanted == inf else wanted)
+
+
+def average(source: Source, poll: Poll, requests: int) -> None:
+    """Take note of the requests that a poll took, which follow from its kind and from whether something runs."""
+    match poll:
+        case PollTarget(target):
+            known = source.targets.get(target)
+            key = "running" if known and known.digest.unfinished else "idle"
+        case PollList(_, name):
+            key = f"list {name}"
+        case PollChanges() | Discover():  # it is known beforehand
+            return
+    before = source.state.costs.get(key, 1.0)
+    source.state.costs[key] = before + (requests - before) * NEWEST
 
 
 def current(health: Health, now: float) -> Health:

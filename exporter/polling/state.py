@@ -16,12 +16,13 @@ from exporter.history.window import History, Rules
 from exporter.http.conditional import EtagCache
 from exporter.http.fetch import Fetch, RequestStats
 from exporter.http.wire import Answer, Request
+from exporter.polling.hazard import Pulse, pulse
 from exporter.polling.list_status import covers
 from exporter.polling.looks import Look, Looks
 from exporter.polling.polls import NEVER, Asked
+from exporter.polling.pricing import Price
 from exporter.polling.rate_limit import TokenBucket
 from exporter.polling.run_walk import under_way
-from exporter.polling.schedule import Pulse, pulse
 from exporter.polling.workers import InlinePool, WorkerPool
 from exporter.providers import BuildStatus, Provider, Rejected, provider_of
 from exporter.settings.settings import Settings
@@ -199,8 +200,14 @@ class Budget:
 
     def __init__(self, bucket: TokenBucket) -> None:
         self.bucket = bucket
+        self.price = Price()
+        """What a request is worth, as it was last computed."""
         self.rest_logged = False
         """Whether the log has said that it rests."""
+        self.stretch_logged = False
+        """Whether the log has said that longest pauses cannot be kept."""
+        self.ignored_logged = False
+        """Whether the log has said that a limit is ignored."""
 
     def update(self, change: Callable[[TokenBucket], TokenBucket]) -> None:
         """Replace the bucket by what `change` makes of it."""
@@ -216,6 +223,8 @@ class SourceState:
     lists: dict[str, Asked] = field(default_factory=dict)
     """By the name of the list."""
     looks: Looks = field(default_factory=Looks)
+    costs: dict[str, float] = field(default_factory=dict)
+    """Requests that a poll takes on average: `idle` and `running` targets, and each list by its name."""
     discovery: DiscoveryState = DiscoveryState()
     short: bool = True
     """Whether its pages are newest first, so that short reads are enough."""

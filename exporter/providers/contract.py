@@ -21,6 +21,8 @@ class LimitHeaders:
     """In lower case."""
     period: float
     """Seconds in which `limit` requests are allowed."""
+    documented: float = 0.0
+    """How many these are by the provider's documentation; a limit far below it is not believed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def _reads(reading: Reading, job: ReadJob, moved: Iterable[TargetState]) -> list
     """Jobs that read what moved, as far as the scrape is interested and the allowance goes."""
     scope, times = job.scope, reading.times()
     due = [
-        wanted(state, times.refresh)
+        schedule.Ready(wanted(state, times.refresh), 1.0)
         for state in moved
         if scope.covers(PollTarget(state.target)) and PollTarget(state.target) not in reading.in_flight
     ]

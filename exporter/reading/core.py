@@ -21,16 +21,17 @@ from exporter.exposition.series_limit import SeriesLimit, TargetView
 from exporter.history.window import History, Rules, aged, recut
 from exporter.http.fetch import RequestStats
 from exporter.polling import changes, rate_limit, results, schedule
-from exporter.polling.candidates import candidates, covers
+from exporter.polling.candidates import covers
 from exporter.polling.in_flight import InFlight, Waiter
 from exporter.polling.polls import EVERYTHING, Asked, Discover, Poll, PollChanges, PollList, PollTarget, Scope
 from exporter.polling.rate_limit import TokenBucket
 from exporter.polling.results import Times
 from exporter.polling.schedule import Candidate
 from exporter.polling.state import Budget, Health, Source, TargetState, digest
+from exporter.polling.tracking import Agenda
 from exporter.polling.workers import FairLock
 from exporter.providers import Rejected
-from exporter.reading import progress
+from exporter.reading import budget_log, progress
 from exporter.reading.failure_log import FailureLog
 from exporter.store.contract import Change, Store
 
@@ -46,9 +47,11 @@ Lock = AbstractContextManager[object]
 class ReadJob:
     """One poll in flight."""
 
-    __slots__ = ("_reading", "ended", "error", "free", "poll", "requests", "round", "scope", "source")
+    __slots__ = ("_reading", "ended", "error", "forced", "free", "poll", "requests", "round", "scope", "source")
 
-    def __init__(self, reading: "Reading", source: Source, poll: Poll, scope: Scope, *, free: bool) -> None:
+    def __init__(  # noqa: PLR0913  # what is read, for whom, and from which purse
+        self, reading: "Reading", source: Source, poll: Poll, scope: Scope, *, free: bool, forced: bool = False
+    ) -> None:
         self._reading = reading
         self.source = source
         self.poll = poll
@@ -56,6 +59,8 @@ class ReadJob:
         """What the scrape that began it is interested in: what it finds is read only as far as that goes."""
         self.free = free
         """A first read, paid from what the server says is left, not from the bucket."""
+        self.forced = forced
+        """Something was known to have moved, so that it was not weighed against others."""
         self.round = reading.rounds
         """The number of the scrape that began it."""
         self.requests = 0
@@ -91,6 +96,8 @@ class Reading:
     """What scrapes get until then: all as it was at the reload."""
     sources: dict[str, Source] = field(default_factory=dict)
     in_flight: InFlight = field(default_factory=InFlight)
+    agendas: dict[Budget, Agenda] = field(default_factory=dict)
+    """What can be asked within each budget, and when."""
     closed: bool = False
     failures: FailureLog = field(default_factory=FailureLog)
     by_old_rules: set[Target] = field(default_factory=set)
@@ -126,8 +133,9 @@ class Reading:
                 if now >= state.digest.cut_at
             ]
             changing += [(self.sources[target.source], target) for target in self.shown.outdated()]
-            budgets = {id(source.budget): source.budget for source in self.sources.values()}
-            jobs = [job for budget in budgets.values() for job in self.due(budget, scope)]
+            budgets = dict.fromkeys(source.budget for source in self.sources.values())
+            self.agendas = {budget: agenda for budget, agenda in self.agendas.items() if budget in budgets}
+            jobs = [job for budget in budgets for job in self.due(budget, scope)]
             # Before the jobs run: what ends at once was waited for all the same.
             waiter = self.in_flight.wait(lambda poll: covers(self.sources[poll.source], scope, poll))
         for source, target in changing:
@@ -140,23 +148,28 @@ class Reading:
         times = self.times()
         budget.update(lambda bucket: rate_limit.refilled(bucket, times.now))
         sources = [source for source in self.sources.values() if source.budget is budget]
-        self._log_end_of_rest(budget, sources, times.now)
-        possible = (
-            candidate
-            for source in sources
-            for candidate in candidates(source, times.refresh, times.now)
-            if candidate.poll not in self.in_flight and covers(source, scope, candidate.poll)
+        budget_log.log_rest(budget, sources, times.now)
+        agenda = self.agendas.setdefault(budget, Agenda(times.now, times.chance))
+        agenda.follow(sources, times.refresh, budget.bucket, times.now)
+        budget.price = agenda.queue.price
+        budget_log.log_stretch(budget, sources, times.refresh)
+        ready = (
+            one
+            for one in agenda.queue.ready(times.now)
+            if (poll := one.candidate.poll) not in self.in_flight and covers(self.sources[poll.source], scope, poll)
         )
-        return self.jobs(schedule.plan(possible, budget.bucket, times.now), scope)
+        return self.jobs(schedule.plan(ready, budget.bucket, times.now), scope)
 
     def jobs(self, chosen: Iterable[Candidate], scope: Scope) -> list[ReadJob]:
         """Jobs for these polls, in flight from now on. The caller holds the lock, and submits them."""
         jobs = []
         for candidate in chosen:
             source = self.sources[candidate.poll.source]
-            free = schedule.free(candidate, source.budget.bucket, self.clock())
+            now = self.clock()
+            free = schedule.free(candidate, source.budget.bucket, now)
             source.budget.update(partial(schedule.pledged, free=free))
-            job = ReadJob(self, source, candidate.poll, scope, free=free)
+            forced = schedule.is_forced(candidate, now)
+            job = ReadJob(self, source, candidate.poll, scope, free=free, forced=forced)
             self.in_flight.begin(candidate.poll, job)
             jobs.append(job)
         return jobs
@@ -178,7 +191,10 @@ class Reading:
         with self.fair:
             self.self_metrics.version += 1
             was_current = self.in_flight.end(job.poll, job) and self.sources.get(job.source.name) is job.source
-            job.source.budget.update(partial(schedule.settled, requests=job.requests, free=job.free))
+            settled = partial(schedule.settled, requests=job.requests, free=job.free, forced=job.forced)
+            job.source.budget.update(settled)
+            if job.requests and not job.free and not job.forced:
+                results.average(job.source, job.poll, job.requests)
         if was_current and isinstance(job.error, Exception):
             self._book_failure(job, Unreachable(str(job.error)))
         self.keep_progress(job.source, every=progress.EVERY)
@@ -330,33 +346,27 @@ class Reading:
 
     def observed(self, source: Source, seen: RequestStats) -> None:
         """Keep what an answer says of the allowance and of the server's clock."""
-        reported = rate_limit.allowance_of(seen.headers, source.provider.limit_headers, seen.at)
+        told = source.provider.limit_headers
+        reported = rate_limit.allowance_of(seen.headers, told, seen.at)
+        sensible = reported is None or rate_limit.makes_sense(reported, told.documented)
 
         def change(bucket: TokenBucket) -> TokenBucket:
-            bucket = rate_limit.with_allowance(bucket, reported)
+            bucket = rate_limit.with_allowance(bucket, reported if sensible else None, seen.at)
             # What was in flight when a rest began ends no row of refusals.
             refused = seen.code == TOO_MANY or seen.at < bucket.resting_until
             return bucket if refused else rate_limit.after_answer(bucket)
 
         with self.fair:
             source.budget.update(change)
+            if reported is not None and not sensible:
+                budget_log.log_ignored(source, reported)
             source.state.skew = rate_limit.skew_of(seen.headers, seen.at)
 
     def _rest(self, source: Source, error: RateLimited) -> None:
         """Let the budget rest after a 429, and say so once."""
-        now, budget = self.clock(), source.budget
-        budget.update(lambda bucket: rate_limit.after_429(bucket, error.retry_after, now))
-        if not budget.rest_logged:
-            budget.rest_logged = True
-            seconds = round(budget.bucket.resting_until - now)
-            log.warning("the allowance is used up: the source rests", source=source.name, seconds=seconds)
-
-    def _log_end_of_rest(self, budget: Budget, sources: list[Source], now: float) -> None:
-        """Say once that the sources no longer rest, when something was answered again."""
-        if budget.rest_logged and not budget.bucket.rests and now >= budget.bucket.resting_until:
-            budget.rest_logged = False
-            for source in sources:
-                log.info("the source no longer rests", source=source.name)
+        now = self.clock()
+        source.budget.update(lambda bucket: rate_limit.after_429(bucket, error.retry_after, now))
+        budget_log.log_rest(source.budget, [source], now)
 
 
 def submit(jobs: list[ReadJob]) -> None:

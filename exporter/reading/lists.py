@@ -136,7 +136,11 @@ def _found(reading: Reading, job: ReadJob, statuses: Mapping[Target, BuildStatus
         source.targets[target] = TargetState(target, polling=Polling(status=statuses[target], about_at=about_at))
     _lists_asked(source, statuses, now)
     wanted = [target for target in new if job.scope.reads and job.scope.target in {None, target}]
-    firsts = [one for one in first_reads(wanted, reading.times().refresh) if one.poll not in reading.in_flight]
+    firsts = [
+        schedule.Ready(one, 1.0)
+        for one in first_reads(wanted, reading.times().refresh)
+        if one.poll not in reading.in_flight
+    ]
     return reading.jobs(schedule.plan(firsts, source.budget.bucket, reading.clock()), job.scope)
 
 

@@ -43,7 +43,7 @@ class GitLab:
     source: GitLabSource
 
     kinds: ClassVar[tuple[str, ...]] = ("project",)
-    limit_headers: ClassVar[LimitHeaders] = LimitHeaders("ratelimit-", 60.0)
+    limit_headers: ClassVar[LimitHeaders] = LimitHeaders("ratelimit-", 60.0, documented=600.0)
     secret_header: ClassVar[str] = "x-gitlab-token"  # noqa: S105  # a name, not a token
     ordered: ClassVar[bool] = True
     """By descending id."""

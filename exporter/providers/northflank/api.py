@@ -64,7 +64,7 @@ class Northflank(BuildsAreRuns):
     ordered: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = tuple(KINDS.values())
 
-    limit_headers: ClassVar[LimitHeaders] = LimitHeaders("x-ratelimit-", 3600.0)
+    limit_headers: ClassVar[LimitHeaders] = LimitHeaders("x-ratelimit-", 3600.0, documented=1000.0)
     secret_header: ClassVar[str] = f"{NOTIFICATION}token"
 
     def headers(self, token: str) -> dict[str, str]:
