@@ -281,7 +281,8 @@ class Reading:
             return change(recut(history, self.rules, now) if target in self.by_old_rules else history)
 
         after = self.store.update(target, unless_late)
-        self.by_old_rules.discard(target)
+        if self.sources.get(source.name) is source:
+            self.by_old_rules.discard(target)
         return after
 
     def forget(self, source: Source, gone: Iterable[Target]) -> None:
