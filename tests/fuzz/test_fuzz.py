@@ -33,7 +33,7 @@ from exporter.simulator.faults import Effect
 from exporter.simulator.message import Answer
 from exporter.simulator.server import SIMULATOR_TOKEN
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
 FEW = settings(
     max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -76,7 +76,7 @@ BOTH: tuple[dict[str, Any], ...] = (
 )
 
 
-@settings(FEW, max_examples=max(10, EXAMPLES // 10))  # each is hours of an exporter
+@settings(FEW, max_examples=max(4, EXAMPLES // 10))  # each is hours of an exporter
 @given(SEEDS)
 def test_any_change_of_answers_is_read_or_refused_and_goes_with_its_cause(seed: int) -> None:
     dice = Random(seed)

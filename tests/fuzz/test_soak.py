@@ -31,8 +31,8 @@ from exporter.simulator.loopback import HOUR, Before, Clock, Ledger, connecting
 from exporter.simulator.server import SIMULATOR_TOKEN
 from exporter.simulator.world import PIPELINES, Entity, GitLabProject, Habits
 
-SCRAPE = 15.0
-BUILT, QUIET = 4 * HOUR, 5 * HOUR
+SCRAPE = 30.0
+BUILT, QUIET = 2 * HOUR, 3 * HOUR
 """How long things are built, and how long it may then take until all is as if there had been no faults."""
 SECONDS = float(os.environ.get("SOAK_MINUTES", "0")) * 60
 RATE = 0.15
@@ -60,7 +60,7 @@ EFFECTS: tuple[Callable[[Random], Effect], ...] = (
 
 
 def at_work() -> World:
-    """Services, jobs and projects that build for four hours."""
+    """Services, jobs and projects that build for some hours."""
     habits = Habits(per_hour=3.0, failure=0.3, until=BUILT)
     services = [Entity(f"s{number}", "shop", "service", "combined", habits) for number in range(3)]
     jobs = [Entity(f"j{number}", "shop", "job", "manual", habits) for number in range(2)]
