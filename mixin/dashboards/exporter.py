@@ -122,12 +122,14 @@ def _sources() -> Builder[Panel]:
             Column("Value #C", "Targets", unit="none"),
             Column("Value #D", "Allowance left", unit="percentunit"),
             Column("Value #E", "Allowance renewed", unit="dateTimeFromNow"),
+            Column("Value #F", "Longest pause", unit="s"),
         ),
         Query(source("ci_build_source_up")),
         Query(source("ci_build_source_resting")),
         Query(f"sum without (kind) ({source('ci_build_source_targets')})"),
         Query(left),
         Query(milliseconds(source("ci_build_source_ratelimit_reset_timestamp_seconds"))),
+        Query(source("ci_build_source_longest_pause_seconds")),
     )
 
 

@@ -5,7 +5,7 @@ by the REST API. The query is constant, and reads: a token with the scope `read_
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -28,7 +28,7 @@ from exporter.providers.contract import Changes, Rejected, RunChange
 from exporter.providers.gitlab.calls import iso
 from exporter.providers.gitlab.outcomes import OUTCOMES
 from exporter.providers.gitlab.pipelines import Record
-from exporter.providers.pages import path
+from exporter.providers.pages import nameless, path
 
 PROJECTS: Final = 100
 """Projects of one request at most: a page of GraphQL has no more."""
@@ -148,7 +148,7 @@ def _changes(node: Record) -> Changes | None:
             return None
         complete = complete and flag(inner(page, "pageInfo"), "hasNextPage") is False
         for record in nodes:
-            change = _change(record, child=key == "children")
+            change = _change(record, rejected, child=key == "children")
             if isinstance(change, RunChange):
                 runs.add(change)
             else:
@@ -156,13 +156,13 @@ def _changes(node: Record) -> Changes | None:
     return Changes(frozenset(runs), complete and not rejected, tuple(rejected))
 
 
-def _change(record: object, *, child: bool) -> RunChange | Rejected:
+def _change(record: object, before: Sequence[Rejected], *, child: bool) -> RunChange | Rejected:
     if not isinstance(record, dict):
-        return Rejected("not_an_object", "")
+        return nameless("not_an_object", record, before)
     name = record.get("id")
     match = _PIPELINE.fullmatch(name) if isinstance(name, str) else None
     if match is None:
-        return Rejected("no_id", "")
+        return nameless("no_id", record, before)
     status, updated_at = (text(record, "status") or "").lower(), instant(record.get("updatedAt"))
     if not status or updated_at is None:
         return Rejected("no_status" if not status else "no_updated_at", match[1])
