@@ -137,7 +137,7 @@ async def told(scope, receive, send):
 
 listening = server.listen("127.0.0.1:0")
 print(listening.getsockname()[1], flush=True)
-server.run(told, listening, lambda: None, None, asyncio.Event())
+server.run(told, listening, lambda: None, None, asyncio.Event(), lambda: None)
 """
 
 
