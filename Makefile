@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 EXAMPLES ?= 1000
+# Many tests wait for processes: three at least, whatever the machine has, and four at most.
+WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 3); [ $$n -lt 3 ] && n=3; [ $$n -gt 4 ] && n=4; echo $$n)
 MINUTES ?= 2
 VERSIONS := 3.11 3.12 3.13 3.14
 
@@ -38,13 +40,13 @@ format: $(VENV)/.develops  ## write the files as the style wants them
 	$(BIN)/ruff format
 
 pytest: $(VENV)/.develops tests/node_modules/.installed  ## run the tests alone
-	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist=loadfile
 
 coverage: $(VENV)/.develops tests/node_modules/.installed  ## run the tests, and list the lines that none of them runs
-	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term-missing:skip-covered
+	$(BIN)/pytest -n $(WORKERS) --dist=loadfile --cov --cov-report=term-missing:skip-covered
 
 fuzz: $(VENV)/.develops  ## change answers, deliveries, files and requests at random: make fuzz EXAMPLES=10000
-	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto --maxprocesses=4 tests/fuzz/test_fuzz.py
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n $(WORKERS) tests/fuzz/test_fuzz.py
 
 soak: $(VENV)/.develops  ## read through random faults for so long: make soak MINUTES=60
 	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest --timeout=0 --capture=no tests/fuzz/test_soak.py
@@ -88,7 +90,7 @@ locks: $(VENV)/.releases  ## write locks/*.txt: the exact versions and hashes th
 
 test-lowest:  ## run the tests with the lowest versions that pyproject.toml allows: make PYTHON=python3.14 test-lowest
 	$(MAKE) --no-print-directory .venv-lowest/.lowest PYTHON=$(PYTHON) VENV=.venv-lowest
-	.venv-lowest/bin/pytest -n auto --maxprocesses=4 --dist=loadfile
+	.venv-lowest/bin/pytest -n $(WORKERS) --dist=loadfile
 
 release-check: $(VENV)/.releases helm actionlint  ## do all of a release that needs no registry; its artefacts are in dist/
 	VENV=$(VENV) .ci/release-check $(TAG)
