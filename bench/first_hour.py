@@ -65,7 +65,7 @@ def settings(kind: str, spend: str | None = None) -> Settings:
 
 
 def begin(scene: Scene, given: Settings, course: Hours, until: float, before: Iterable[Before] = ()) -> Ours:
-    """The exporter at its first scrape; what had concluded by then is nobody's delay."""
+    """The exporter at its first scrape. Builds that had concluded by then have no delay."""
     history = scene.simulator.history
     if scene.world.gitlab:
         scene.simulator.gitlab = KeptGitLab(scene.world, history, START - EARLIER, course.horizon)

@@ -78,7 +78,7 @@ class Collector:
         self.self_metrics.registry.register(Live(self._live))
         self._budgets: dict[int, Budget] = {}
         self._unshown: set[Target] = set()
-        """Targets that were restored and that nobody has looked at yet."""
+        """Restored targets that were not rendered yet."""
         self._reading = Reading(self._store, self.self_metrics, clock, self._lock, self._times, perform)
         self.configure(settings)
 
@@ -284,7 +284,7 @@ class Collector:
                 self._store.refuse(target)
 
     def _show_restored(self) -> None:
-        """Show the restored targets that nobody has looked at yet; whoever looks meanwhile waits for that."""
+        """Render the restored targets that were not rendered yet. A second caller waits until the first is done."""
         with self._first_render:
             self._show_each([one for one in self._all() if one[1] in self._unshown])
 

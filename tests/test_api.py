@@ -112,7 +112,7 @@ def test_builds_are_chosen_by_branch_and_outcome(exporter: Exporter) -> None:
     ("parameter", "said"),
     [
         ("page=0", "page: Input should be greater than or equal to 1"),
-        ("page=two", "page: wants a whole number"),
+        ("page=two", "page: must be a whole number"),
         ("per_page=1000", "per_page: Input should be less than or equal to 200"),
         ("state=fine", "state: Input should be '', 'broken', 'running', 'stuck', 'flaky' or 'unread'"),
     ],

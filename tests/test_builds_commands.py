@@ -231,7 +231,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_asked_of_the_provider(
         (("list", WEB, "--scope=broken"), 1, '"broken" is not a scope; the scopes are aborted, '),
         (("list", WEB, "-n", "0"), 2, "0 is not in the range 1<=x<=1000"),
         (("list", WEB, "-o", "xml"), 2, "'xml' is not one of 'table', 'json'"),
-        (("retry", WEB, "x", "--timeout=soon"), 2, "wants a duration, e.g. 30s, 5m, 1h30m or 7d"),
+        (("retry", WEB, "x", "--timeout=soon"), 2, "must be a duration, e.g. 30s, 5m, 1h30m or 7d"),
         (("list",), 2, "Missing argument 'TARGET'"),
     ],
 )

@@ -148,9 +148,9 @@ def test_check_live_with_a_wrong_token_says_which_and_shows_none(config: Path) -
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", ": is empty; it wants sources at least"),
+        ("", ": is empty; it needs at least sources"),
         ("sources: [\n", ":2: "),
-        ("sources: []\n", ":1: sources: wants one entry at least"),
+        ("sources: []\n", ":1: sources: needs at least one entry"),
         ("sauces: []\n", ':1: sauces: unknown key; did you mean "sources"?'),
         (
             "sources:\n  - {name: a, provider: gitlub, token: {env: A}}\n",
@@ -158,7 +158,7 @@ def test_check_live_with_a_wrong_token_says_which_and_shows_none(config: Path) -
         ),
         (
             "sources:\n  - {name: a, provider: northflank, token: {env: A}}\nrefresh: {ttl: 5 parsecs}\n",
-            ":3: refresh.ttl: wants a duration, e.g. 30s, 5m, 1h30m or 7d",
+            ":3: refresh.ttl: must be a duration, e.g. 30s, 5m, 1h30m or 7d",
         ),
         (
             "sources:\n  - {name: a, provider: northflank, token: {env: A}}\nmetrics: {drop: [ci_build_target_upp]}\n",
@@ -199,9 +199,9 @@ def test_check_of_a_missing_file_and_of_a_directory(tmp_path: Path) -> None:
         (("demo", "--web.listen-address=192.0.2.1:1"), 1, "cannot listen on 192.0.2.1:1: cannot assign requested"),
         (("demo", "--web.telemetry-path=metrics"), 1, '--web.telemetry-path: "metrics" is no path; it begins with /'),
         (("demo", "--web.telemetry-path=/-/ready"), 1, "/-/ready is taken by another endpoint; write /metrics"),
-        (("simulate", "--rate-limit=1000"), 2, "wants requests and a period, e.g. 1000/h, 600/m or 10/s"),
-        (("simulate", "--rate-limit=0/h"), 2, "wants requests and a period"),
-        (("simulate", "--latency=fast"), 2, "wants a duration, e.g. 30s, 5m, 1h30m or 7d"),
+        (("simulate", "--rate-limit=1000"), 2, "must be requests and a period, e.g. 1000/h, 600/m or 10/s"),
+        (("simulate", "--rate-limit=0/h"), 2, "must be requests and a period"),
+        (("simulate", "--latency=fast"), 2, "must be a duration, e.g. 30s, 5m, 1h30m or 7d"),
         (("simulate", "--services=-1"), 2, "-1 is not in the range x>=0"),
         (("simulate", "--listen=1234"), 1, '--listen: "1234" is no HOST:PORT'),
         (("simulate", "--listen=no-such-host.invalid:1"), 1, "--listen: no-such-host.invalid:1 is no address of this"),

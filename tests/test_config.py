@@ -230,7 +230,7 @@ def test_a_fault_around_yaml_without_a_place_in_it_names_the_file_alone(tmp_path
     (tmp_path / "large.yaml").write_bytes(b"#" * (LARGEST_FILE + 1))
     assert load.load(tmp_path / "bom.yaml").sources[0].name == "a"
     expected = {
-        "empty.yaml": ": is empty; it wants sources at least",
+        "empty.yaml": ": is empty; it needs at least sources",
         "latin.yaml": ":2: is not UTF-8",
         "large.yaml": ": is larger than 16 MiB",
         "absent.yaml": ": there is no such file",
@@ -351,9 +351,9 @@ def test_the_address_of_a_store_is_read_and_shown_as_it_is_written(text: str, ad
         ("sqlite://state.db", "three slashes"),
         ("sqlite:///var/lib/", "the path of a file"),
         ("sqlite:////", "the path of a file"),
-        ("7", "wants memory"),
-        ("{path: hunter2}", "wants memory"),
-        ("Memory", "wants memory"),
+        ("7", "must be memory"),
+        ("{path: hunter2}", "must be memory"),
+        ("Memory", "must be memory"),
     ],
 )
 def test_what_is_no_address_of_a_store_is_refused(text: str, why: str) -> None:
@@ -396,7 +396,7 @@ def test_a_spend_is_a_share_or_a_rate() -> None:
 
 def test_a_host_of_any_length_is_judged_at_once() -> None:
     # A pattern that tries again from each letter would take longer than any test may.
-    assert "wants a host" in faults(SMALLEST.replace("token", f"url: 'https://{'a' * 1_000_000}!', token"))[0]
+    assert "needs a host" in faults(SMALLEST.replace("token", f"url: 'https://{'a' * 1_000_000}!', token"))[0]
 
 
 def test_a_token_is_read_from_its_variable_without_the_space_around_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,8 +168,12 @@ def test_an_old_gitlab_is_read_once_to_see_that_it_is_there(tmp_path: Path, simu
             "--token.env: the environment variable NO_SUCH is not set, or empty\n",
         ),
         (("--provider=northflank", "--token.file=no/such"), 2, "--token.file: there is no such file\n"),
-        (("--provider=gitlab", "--url=x", f"--token.env={TOKEN}", "--project=a/b"), 2, "--url: wants http:// or"),
-        (("--provider=northflank", f"--token.env={TOKEN}", "--name=a b"), 2, "--name: wants 1 to 64 letters"),
+        (
+            ("--provider=gitlab", "--url=x", f"--token.env={TOKEN}", "--project=a/b"),
+            2,
+            "--url: must begin with http:// or",
+        ),
+        (("--provider=northflank", f"--token.env={TOKEN}", "--name=a b"), 2, "--name: must be 1 to 64 letters"),
         (("--provider=northflank", f"--token.env={TOKEN}", "--group=a"), 2, "--group is an option for GitLab only\n"),
     ],
 )
@@ -318,8 +322,8 @@ def test_on_a_terminal_each_wrong_answer_is_asked_for_again(tmp_path: Path, simu
 def test_on_a_terminal_wrong_options_are_asked_for_again(tmp_path: Path, simulator: Simulator) -> None:
     given = ("--provider=northflank", "--url=northflank.com", "--token.env=glpat", "--project=nope", "--name=a b")
     terminal = Terminal("init", *given, folder=tmp_path)
-    terminal.until("name: wants 1 to 64 letters").until("Name of the source in the metrics").answers("nf")
-    terminal.until("url: wants http:// or https://").until("url [northflank.com]: ").answers(refused_url())
+    terminal.until("name: must be 1 to 64 letters").until("Name of the source in the metrics").answers("nf")
+    terminal.until("url: must begin with http:// or https://").until("url [northflank.com]: ").answers(refused_url())
     terminal.until("token: that is neither").until("or the path of a file [NORTHFLANK_TOKEN]: ").answers(TOKEN)
     terminal.until("url: connection refused").until("url [").answers(simulator.url)
     terminal.until("project: there is no project nope").until("Projects to read").answers("shop")

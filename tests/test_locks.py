@@ -38,6 +38,8 @@ class CountingLock:
         self.depth = 0
         self.calls = 0
         self.longest = 0
+        self.called: set[str] = set()
+        """The names of the functions that were called while it was held."""
         self.released: Callable[[], object] = lambda: None
         """Called whenever nobody holds it any more."""
 
@@ -54,8 +56,10 @@ class CountingLock:
             self.longest = max(self.longest, self.calls)
             self.released()
 
-    def count(self, _frame: FrameType, event: str, _argument: object) -> None:
-        self.calls += event == "call"
+    def count(self, frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            self.calls += 1
+            self.called.add(frame.f_code.co_name)
 
 
 @pytest.fixture
@@ -121,6 +125,8 @@ def test_a_page_is_parsed_and_merged_without_the_lock(scene: Scene, lock: Counti
     scene.scrapes(1200)
     assert scene.samples("ci_build_window_builds")["s1"] == 100
     assert lock.longest < SOME_TARGETS
+    assert "statistics" in lock.called
+    assert not lock.called & {"page_from", "walk", "merge", "applied"}
 
 
 def test_health_is_answered_while_the_lock_is_held() -> None:

@@ -118,13 +118,13 @@ def test_all_of_the_format_is_taken() -> None:
         ),
         (
             "http_server_config: {headers: {X-Frame-Options: DENY}}",
-            "web.yaml:1: http_server_config.headers.X-Frame-Options: wants deny or sameorigin",
+            "web.yaml:1: http_server_config.headers.X-Frame-Options: must be deny or sameorigin",
         ),
         (
             'http_server_config: {headers: {X-XSS-Protection: "1\\r\\nSet-Cookie: a=b"}}',
-            "web.yaml:1: http_server_config.headers.X-XSS-Protection: wants plain characters on one line",
+            "web.yaml:1: http_server_config.headers.X-XSS-Protection: must be plain characters on one line",
         ),
-        ("http_server_config: {http2: 1}", "web.yaml:1: http_server_config.http2: wants true or false"),
+        ("http_server_config: {http2: 1}", "web.yaml:1: http_server_config.http2: must be true or false"),
         (
             "basic_auth_users: {alice: open sesame}",
             (
@@ -132,7 +132,7 @@ def test_all_of_the_format_is_taken() -> None:
                 " htpasswd -nBC 10 USER makes one"
             ),
         ),
-        ("basic_auth_users: [alice]", "web.yaml:1: basic_auth_users: wants keys with values beneath it"),
+        ("basic_auth_users: [alice]", "web.yaml:1: basic_auth_users: must have keys with values beneath it"),
         (f'basic_auth_users: {{"": {HASH}}}', "web.yaml:1: basic_auth_users.: a user's name is empty"),
         (
             f'basic_auth_users: {{"alice:secret": {HASH}}}',
@@ -163,11 +163,11 @@ def test_all_of_the_format_is_taken() -> None:
         ),
         (
             "tls_server_config: {cert_file: a.crt, key: my secret}",
-            "web.yaml:1: tls_server_config.key: wants a PEM text, which begins with -----BEGIN",
+            "web.yaml:1: tls_server_config.key: must be a PEM text, which begins with -----BEGIN",
         ),
         (
             f"tls_server_config: {{{PAIR}, min_version: TLS14}}",
-            "web.yaml:1: tls_server_config.min_version: wants TLS12 or TLS13",
+            "web.yaml:1: tls_server_config.min_version: must be TLS12 or TLS13",
         ),
         (
             f"tls_server_config: {{{PAIR}, min_version: TLS11}}",

@@ -44,10 +44,10 @@ TRIED = """
 ## Tried, and left out
 
 - A shorter or longer switch interval of Python's threads: no difference to the slowest scrapes. What made them slow was
-  the search for cycles of references, of a tenth of a second; `serve` lets it come seldom (`exporter/process.py`).
+  the search for cycles of references, of a tenth of a second; `serve` lets it come seldom (`exporter/web/process.py`).
 - Histories and kept lines each in memory of its own: they leave holes when they change their sizes, and in a hundred
   rounds the process grew by an eighth of what its targets take. They stand one behind the other
-  (`exporter/shelf.py`).
+  (`exporter/store/arena.py`).
   Large pieces of that in the heap, not from the system (`mmap`): now and then one grew out of its place and left a hole
   of its size, by which all grew by a seventh. Small ones from the system too: a page each that comes and goes, a
   hundredth. Slots of one size, or sizes rounded up, instead: a fifth more memory.

@@ -14,6 +14,8 @@ def forecast(collector: Collector, settings: Settings) -> Iterator[str]:
         yield f"{report.source}: {'up' if report.up else 'down'}, {targets}"
         for line in (*report.errors, *report.notes):
             yield f"  {line}"
+        if not any(report.targets.values()):
+            continue
         yield f"  about {report.requests_an_hour:.0f} requests an hour; {_allowed(report.limit)}"
         shortest, longest = (show_duration(float(round(pause))) for pause in report.pauses)
         yield f"  each target is looked at {shortest} to {longest} after the last time"

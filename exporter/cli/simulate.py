@@ -21,7 +21,7 @@ def _limit(context: click.Context, _parameter: click.Parameter, text: str | None
 
     number, separator, period = text.partition("/")
     if not number.isdecimal() or not int(number) or not separator or period not in PERIODS:
-        raise click.BadParameter("wants requests and a period, e.g. 1000/h, 600/m or 10/s")
+        raise click.BadParameter("must be requests and a period, e.g. 1000/h, 600/m or 10/s")
     return Limit(int(number), PERIODS[period])
 
 

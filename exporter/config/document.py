@@ -100,12 +100,12 @@ def parse(text: str, name: str, loader: Loader = LOADER, *, first: str = "source
         raise ConfigError([_syntax(error, text, name)]) from None
     if root is None or root.tag == _TAG + "null":
         if required:
-            raise ConfigError([f"{name}: is empty; it wants {first} at least"])
+            raise ConfigError([f"{name}: is empty; it needs at least {first}"])
         root = yaml.MappingNode(_TAG + "map", [])
     reading = _Reading(name)
     value = reading.value(root, ())
     if not isinstance(value, Mapped):
-        raise ConfigError([f"{name}:{_start(root)[0]}: wants keys with values, beginning with {first}"])
+        raise ConfigError([f"{name}:{_start(root)[0]}: must have keys with values, beginning with {first}"])
     return Document(name, root, value, tuple(reading.faults))
 
 
@@ -128,7 +128,7 @@ def _syntax(error: Exception, text: str, name: str) -> str:
     lines = _LINE_BREAK.split(text)
     content = lines[mark.line] if mark.line < len(lines) else ""
     if "\t" in content[: len(content) - len(content.lstrip())]:
-        return f"{name}:{mark.line + 1}: begins with a tab; YAML wants spaces"
+        return f"{name}:{mark.line + 1}: begins with a tab; YAML needs spaces"
     if _BARE_STAR.search(content):
         return f'{name}:{mark.line + 1}: is not YAML: a text that begins with * needs quotes, e.g. "*"'
     # What the loader quotes may be part of a token.

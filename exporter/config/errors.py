@@ -77,23 +77,23 @@ class Form:
             *_, section, place = (None, *error["loc"])
             if section == "projects" and isinstance(place, int) and node.value:
                 first = keys(self.known_at((*error["loc"], "")))[0]
-                return f"wants keys with values beneath it, e.g. {{{first}: {shown(str(node.value), quote='')}}}"
+                return f"must have keys with values beneath it, e.g. {{{first}: {shown(str(node.value), quote='')}}}"
         if kind == "tuple_type" and isinstance(node, yaml.ScalarNode):
-            return f"wants a list, e.g. [{shown(str(node.value), quote='')}]"
+            return f"must be a list, e.g. [{shown(str(node.value), quote='')}]"
         plain = {
             "missing": "is missing",
             "union_tag_not_found": f"is missing; known are {', '.join(self.providers)}",
-            "string_type": "wants text",
-            "name_type": "wants a path or a number, e.g. shop/web or 42",
-            "int_type": "wants a whole number, without a unit or quotes",
-            "bool_type": "wants true or false",
-            "tuple_type": "wants a list",
-            "dict_type": "wants keys with values beneath it",
-            "model_type": "wants keys with values beneath it",
-            "model_attributes_type": "wants keys with values beneath it",
+            "string_type": "must be text",
+            "name_type": "must be a path or a number, e.g. shop/web or 42",
+            "int_type": "must be a whole number, without a unit or quotes",
+            "bool_type": "must be true or false",
+            "tuple_type": "must be a list",
+            "dict_type": "must have keys with values beneath it",
+            "model_type": "must have keys with values beneath it",
+            "model_attributes_type": "must have keys with values beneath it",
             "greater_than_equal": f"must be {context.get('ge')} at least",
             "less_than_equal": f"must be {context.get('le')} at most",
-            "literal_error": f"wants {str(context.get('expected')).replace(chr(39), '')}",
+            "literal_error": f"must be {str(context.get('expected')).replace(chr(39), '')}",
         }
         return plain.get(kind, error["msg"])
 

@@ -54,7 +54,7 @@ def duration(text: str) -> float:
     if text == "0":
         return 0.0
     if not text or match is None:
-        raise ValueError("wants a duration, e.g. 30s, 5m, 1h30m or 7d")
+        raise ValueError("must be a duration, e.g. 30s, 5m, 1h30m or 7d")
     total = sum(int(count or 0) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True))
     if total > _LONGEST:
         raise ValueError("is a longer duration than Prometheus knows (292y)")
@@ -89,7 +89,7 @@ def _seconds(value: object, info: ValidationInfo) -> float:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         raise fault("is a number without a unit; write a duration, e.g. 30s, 5m, 1h30m or 7d")
     else:
-        raise fault("wants a duration, e.g. 30s, 5m, 1h30m or 7d")
+        raise fault("must be a duration, e.g. 30s, 5m, 1h30m or 7d")
     if not 0 < seconds < math.inf:
         raise fault("must be longer than nothing")
     return seconds
@@ -103,13 +103,13 @@ def shown(text: str, quote: str = '"') -> str:
 def word(text: str) -> str:
     """The text itself. Raises a fault where it is empty or has spaces around it or control characters."""
     if not text or text != text.strip() or not text.isprintable():
-        raise fault("wants text that is not empty, without spaces around it and without control characters")
+        raise fault("must be text that is not empty, without spaces around it and without control characters")
     return text
 
 
 def _source_name(text: str) -> str:
     if re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", text) is None:
-        raise fault("wants 1 to 64 letters, digits, _ or - (it stands in addresses)")
+        raise fault("must be 1 to 64 letters, digits, _ or - (it stands in addresses)")
     return text
 
 
@@ -134,9 +134,9 @@ def _url(text: str) -> str:
         raise fault("is not a URL") from None
     host = parts.netloc if parts.port is None else parts.netloc.rpartition(":")[0]
     if parts.scheme not in {"http", "https"}:
-        raise fault("wants http:// or https:// at its start")
+        raise fault("must begin with http:// or https://")
     if not port_fits or not text.isascii() or not text.isprintable() or " " in text or _HOST.fullmatch(host) is None:
-        raise fault("wants a host, e.g. https://gitlab.example.com")
+        raise fault("needs a host, e.g. https://gitlab.example.com")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
@@ -144,7 +144,7 @@ def _path(value: object, info: ValidationInfo) -> Path:
     if isinstance(value, Path):
         return value
     if not isinstance(value, str) or not value or "\0" in value:
-        raise fault("wants the path of a file")
+        raise fault("must be the path of a file")
     return info.context.folder / value if isinstance(info.context, FromFile) else Path(value)
 
 
@@ -156,7 +156,7 @@ def _token(value: object, info: ValidationInfo) -> EnvToken | FileToken:
         name = value["env"]
         # Capitals only: most tokens would pass for a variable's name otherwise, and that is shown.
         if not isinstance(name, str) or re.fullmatch(r"[A-Z_][A-Z0-9_]{0,127}", name) is None:
-            raise fault("env wants the name of an environment variable: capitals, digits and _")
+            raise fault("env must be the name of an environment variable: capitals, digits and _")
         return EnvToken(name, place=value.place("env"))
     if isinstance(value, Mapped) and value.keys() == {"file"}:
         return FileToken(_path(value["file"], info), place=value.place("file"))
@@ -178,7 +178,7 @@ class Spend(Section):
     @model_validator(mode="after")
     def _is_one_of_both(self) -> "Spend":
         if (self.share is None) == (self.per_second is None):
-            raise fault("wants a share or a rate")
+            raise fault("must be a share or a rate")
         return self
 
 
@@ -187,7 +187,7 @@ def _spend(value: object) -> Spend | None:
         return value
     match = _SPEND.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise fault("wants a share or a rate: 40%, 500/m, 400/h or 5/s")
+        raise fault("must be a share or a rate: 40%, 500/m, 400/h or 5/s")
     count, unit = float(match[1]), match[2]
     if count == 0:
         raise fault("must be more than nothing")
@@ -221,12 +221,12 @@ def _store(value: object) -> StoreAddress:
     if value == "memory":
         return StoreAddress()
     if not isinstance(value, str) or not value.startswith("sqlite:"):
-        raise fault(f"wants memory, or the address of an SQLite file, e.g. {_EXAMPLE}")
+        raise fault(f"must be memory or the address of an SQLite file, e.g. {_EXAMPLE}")
     path = Path(value.removeprefix(_SQLITE))
     if not value.startswith(_SQLITE) or not path.is_absolute():
-        raise fault(f"wants three slashes and then the file's path from the root: {_EXAMPLE}")
+        raise fault(f"needs three slashes and then the file's path from the root: {_EXAMPLE}")
     if not value.isprintable() or value.endswith("/"):
-        raise fault(f"wants the path of a file, e.g. {_EXAMPLE}")
+        raise fault(f"must be the path of a file, e.g. {_EXAMPLE}")
     return StoreAddress("sqlite", path)
 
 

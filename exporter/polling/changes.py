@@ -1,7 +1,7 @@
 """What a look at many targets changes in how each of them is polled. Pure.
 
-A target of which nothing moved, and nothing is under way, is as good as read. One that moved is read, and with it the
-list of its runs. One that the answer does not show is polled by itself.
+If nothing of a target moved and nothing is under way, the look counts as a read. A target that moved is read, and with
+it the list of its runs. A target that the answer does not show is polled by itself.
 """
 
 from collections.abc import Iterable

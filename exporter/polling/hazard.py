@@ -18,7 +18,7 @@ BURST, BURST_SHARE = 600.0, 0.3
 DAY, DAY_SHARE = 86400.0, 0.7
 """Builds come in bursts: the rate at which they arrive is weighed over minutes and over a day."""
 PRIOR = 1 / (3 * 86400.0)
-"""Builds a second of a target of which nothing is known."""
+"""Builds per second that are assumed for a target without known builds."""
 ARRIVAL = 0.02
 """What it counts that a build arrived unseen, against one that ended unseen."""
 SHORTER = 4

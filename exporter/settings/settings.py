@@ -64,7 +64,7 @@ class Metrics(Section):
     @classmethod
     def _ascend(cls, buckets: tuple[float, ...]) -> tuple[float, ...]:
         if not buckets:
-            raise fault("wants one entry at least")
+            raise fault("needs at least one entry")
         for shorter, longer in pairwise(buckets):
             if shorter >= longer:
                 raise fault(f"must ascend, but {show_duration(longer)} comes after {show_duration(shorter)}")
@@ -85,7 +85,7 @@ class Settings(Section):
     @classmethod
     def _have_names_of_their_own(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
         if not sources:
-            raise fault("wants one entry at least")
+            raise fault("needs at least one entry")
         if len({source.name for source in sources}) < len(sources):
             raise PydanticCustomError("same_name", "two sources have the same name")
         return sources

@@ -121,4 +121,4 @@ def _of_nobody(hashes: Any) -> bytes:
 
 
 def _unauthorized() -> ASGIApp:
-    return PlainTextResponse("wants a user and a password\n", 401, {"WWW-Authenticate": CHALLENGE})
+    return PlainTextResponse("a user and a password are needed\n", 401, {"WWW-Authenticate": CHALLENGE})

@@ -26,7 +26,7 @@ Order = Literal["state", "name", "broken", "newest", "ratio", "p90", "read"]
 def _number(value: object) -> object:
     """Digits alone, as OpenAPI's integers are written; pydantic would take more."""
     if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
-        raise ValueError("wants a whole number")
+        raise ValueError("must be a whole number")
     return value
 
 

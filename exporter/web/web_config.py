@@ -65,7 +65,7 @@ def _version(text: str) -> str:
     if text in {"TLS10", "TLS11"}:
         raise fault("is too old to be spoken here (RFC 8996); write TLS12 or TLS13")
     if text not in {"TLS12", "TLS13"}:
-        raise fault("wants TLS12 or TLS13")
+        raise fault("must be TLS12 or TLS13")
     return text
 
 
@@ -83,14 +83,14 @@ def _curves(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _header(text: str) -> str:
     if not text.isascii() or not text.isprintable():
-        raise fault("wants plain characters on one line")
+        raise fault("must be plain characters on one line")
     return text
 
 
 def _any_of(*known: str) -> AfterValidator:
     def checked(text: str) -> str:
         if text and text not in known:
-            raise fault(f"wants {' or '.join(known)}")
+            raise fault(f"must be {' or '.join(known)}")
         return text
 
     return AfterValidator(checked)
@@ -117,7 +117,7 @@ def _hash(value: object) -> str:
 
 def _pem(value: object) -> str:
     if not isinstance(value, str) or "-----BEGIN " not in value:  # it may be a key: no word of it is shown
-        raise fault("wants a PEM text, which begins with -----BEGIN")
+        raise fault("must be a PEM text, which begins with -----BEGIN")
     return value
 
 
